@@ -1,0 +1,34 @@
+"""A `multiprocessing` context whose queues are ours, for libraries that take a context."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from groupqueue.queues import GroupQueue, JoinableGroupQueue
+
+
+class _Queues:
+    """Replaces the queues of a multiprocessing context; the groups are anonymous."""
+
+    def Queue(self, maxsize: int = 0) -> GroupQueue[Any]:
+        return GroupQueue(maxsize=maxsize)
+
+    def JoinableQueue(self, maxsize: int = 0) -> JoinableGroupQueue[Any]:
+        return JoinableGroupQueue(maxsize=maxsize)
+
+    def SimpleQueue(self) -> GroupQueue[Any]:
+        return GroupQueue(maxsize=0)
+
+
+def get_context(method: str | None = None) -> Any:
+    """A multiprocessing context ("fork", "spawn", "forkserver", None for the default) with our queues.
+
+    Its `Queue`, `JoinableQueue` and `SimpleQueue` return anonymous group queues; everything else is the method's own.
+    Raises ValueError for a method that the platform does not have.
+    """
+    import multiprocessing
+
+    if method is None:
+        method = multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+    base = type(multiprocessing.get_context(method))
+    return type(f"Group{base.__name__}", (_Queues, base), {})()

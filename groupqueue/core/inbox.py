@@ -1,0 +1,166 @@
+"""
+What a member was granted, until `get` returns it.
+
+`take` stores the cursor, a word of the member's mapped file, as its last act: whoever leads next reads there how far this
+process got, to the item, whatever became of it. Everything here requires the inbox's lock, which the owner of this object
+keeps; it may be held re-entrantly, because a decoder runs foreign code.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from groupqueue.core import messages as m
+
+TAKEN, CLAIMED, ATTENTION = 0, 1, 2
+RING = 4096
+
+
+class Item(NamedTuple):
+    """What `take` returns: the object, or the error and the bytes of one that could not be decoded."""
+
+    obj: Any
+    id: int
+    attempt: int
+    flags: int
+    pid: int
+    held: bool
+    error: BaseException | None
+    payload: bytes
+
+
+class _Chunk:
+    """One granted entry, cut into its items."""
+
+    __slots__ = ("attempt", "count", "first_id", "flags", "index", "pid", "position", "slices")
+
+    def __init__(self, entry: m.Entry, position: int) -> None:
+        self.first_id = entry.first_id
+        self.count = entry.count
+        self.flags = entry.flags
+        self.attempt = entry.attempt
+        self.pid = entry.pid
+        self.position = position
+        self.index = 0
+        payload = memoryview(entry.payload)
+        start = 0
+        slices = []
+        for end in accumulate(memoryview(entry.sizes).cast("I")):
+            slices.append(payload[start:end])
+            start = end
+        self.slices = slices
+
+
+class Inbox:
+    """See the module. `words` and `ring` are the member's mapped file.
+
+    Between the store of the cursor and the return of the item there is no call, hence no place where Python would run a
+    signal handler: a Ctrl-C finds the item either taken and returned, or neither. That is why an exhausted chunk is
+    dropped by the next take, not by the one that exhausted it.
+    """
+
+    def __init__(self, words: memoryview, ring: memoryview) -> None:
+        self.received = 0
+        self._chunks: deque[_Chunk] = deque()
+        self._words = words
+        self._ring = ring
+        self._ring_used = False
+
+    @property
+    def taken(self) -> int:
+        return int(self._words[TAKEN])
+
+    @property
+    def count(self) -> int:
+        """Items that get can return at once."""
+        return self.received - self.taken
+
+    def add(self, grant: m.Grant) -> None:
+        """A grant has arrived. Its memory must stay as it is."""
+        if grant.position != self.received:
+            return
+        for entry in grant.entries:
+            self._chunks.append(_Chunk(entry, self.received))
+            self.received += entry.count
+
+    def take(self, decode: Callable[[Any], Any], hold: bool) -> Item | None:
+        """The next item, decoded and taken; None if there is none. With `hold`, or if it wants a reply, it is held.
+
+        An item that cannot be decoded is held too, for its failure has yet to be told.
+        """
+        while True:
+            chunk = self._current()
+            if chunk is None:
+                return None
+            index = chunk.index
+            payload = chunk.slices[index]
+            error: BaseException | None = None
+            obj = None
+            try:
+                obj = decode(payload)
+            except Exception as raised:
+                error = raised
+            held = hold or error is not None or bool(chunk.flags & m.WANTS_REPLY)
+            raw = bytes(payload) if error is not None else b""
+            item = Item(obj, chunk.first_id + index, chunk.attempt, chunk.flags, chunk.pid, held, error, raw)
+            position = chunk.position + index
+            following = index + 1
+            if chunk.index != index:
+                continue
+            if held or self._ring_used:
+                self._ring_used = True
+                self._ring[position % RING] = held
+            chunk.index = following
+            self._words[TAKEN] = position + 1
+            return item
+
+    def take_plain(self, decode: Callable[[Any], Any]) -> Any:
+        """`take` for the commonest case at half the cost: a plain item. LookupError, and nothing taken, otherwise."""
+        chunk = self._chunks[0]
+        index = chunk.index
+        if index == chunk.count or chunk.flags & m.WANTS_REPLY or self._ring_used:
+            raise LookupError
+        try:
+            obj = decode(chunk.slices[index])
+        except Exception as error:
+            raise LookupError from error
+        following = index + 1
+        position = chunk.position + following
+        if chunk.index != index:
+            raise LookupError
+        chunk.index = following
+        self._words[TAKEN] = position
+        return obj
+
+    def rebind(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
+        """The member's file is another one. Returns what had not been taken, as (payload, flags), and holds nothing."""
+        left = [
+            (bytes(payload), chunk.flags) for chunk in self._chunks for payload in chunk.slices[chunk.index :]
+        ]
+        self.give_back()
+        self._words = words
+        self._ring = ring
+        self._ring_used = False
+        self.received = 0
+        return left
+
+    def give_back(self) -> int:
+        """Drops everything that has not been taken; returns the position from which on that is."""
+        taken = self.taken
+        for chunk in self._chunks:
+            chunk.index = chunk.count
+        self._chunks.clear()
+        self.received = taken
+        return taken
+
+    def _current(self) -> _Chunk | None:
+        chunks = self._chunks
+        while chunks:
+            chunk = chunks[0]
+            if chunk.index < chunk.count:
+                return chunk
+            chunks.popleft()
+        return None

@@ -1,0 +1,243 @@
+"""
+What members and the leader say to each other, as values.
+
+A message is a tuple of numbers, some with a body of bytes at the end. Nothing here knows how it travels: over a socket
+it is encoded by `wire`, within the leader's own process it is handed over as it is.
+
+Numbers that recur: `seq` counts what one producer put, from 1; `position` counts what one member was granted, from 0;
+`number` counts one member's verdicts, from 1; `ticket` names one question until it is answered; `id` is the item's place
+in the order in which the leader accepted items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Union
+
+VERSION = 1
+
+Buffer = Union[bytes, bytearray, memoryview]
+
+WANTS_REPLY = 1
+DURABLE = 2
+
+RECALL_ITEMS = 1
+RECALL_CREDIT = 2
+
+REPLY_VALUE = 0
+REPLY_EXCEPTION = 1
+REPLY_TEXT = 2
+REPLY_LOST = 3
+
+
+class Hello(NamedTuple):
+    """First word of a member. `received`: positions it holds or has held; `taken`: of those, returned by get."""
+
+    version: int
+    member: int
+    pid: int
+    received: int
+    taken: int
+    body: Buffer
+
+
+class Items(NamedTuple):
+    """A batch: `count` items of this producer, `body` their sizes (4 bytes each) and then their bytes."""
+
+    first_seq: int
+    count: int
+    flags: int
+    max_attempts: int
+    check: int
+    body: Sequence[Buffer]
+
+
+class Want(NamedTuple):
+    """`waiting` threads wait in get. With a ticket: answer `Nothing` at once if there is nothing."""
+
+    waiting: int
+    ticket: int
+
+
+class Return(NamedTuple):
+    """The member will not take what it was granted from `position` on."""
+
+    position: int
+
+
+class Taken(NamedTuple):
+    """The member's cursor, as the leader asked to be told."""
+
+    position: int
+
+
+class Done(NamedTuple):
+    """Held items are finished; `body` holds (id, attempt) pairs."""
+
+    number: int
+    body: Buffer
+
+
+class Answer(NamedTuple):
+    """The reply to a held item; with `finish` the item is done too."""
+
+    number: int
+    id: int
+    attempt: int
+    status: int
+    finish: int
+    check: int
+    body: Buffer
+
+
+class Fail(NamedTuple):
+    """A held item goes to the failed list; `body` says why."""
+
+    number: int
+    id: int
+    attempt: int
+    body: Buffer
+
+
+class Requeue(NamedTuple):
+    """A held item goes back to its place."""
+
+    number: int
+    id: int
+    attempt: int
+
+
+class Withdraw(NamedTuple):
+    """The producer no longer wants item `seq` delivered."""
+
+    seq: int
+
+
+class Heard(NamedTuple):
+    """The reply to item `seq` has arrived; the leader may forget it."""
+
+    seq: int
+
+
+class WantCredit(NamedTuple):
+    """`waiting` puts wait for room. With a ticket: one more does, and is answered `Nothing` if there is none."""
+
+    waiting: int
+    ticket: int
+
+
+class ReturnCredit(NamedTuple):
+    """Unused room given back."""
+
+    count: int
+
+
+class Request(NamedTuple):
+    """A question of an operator; `body` is JSON."""
+
+    ticket: int
+    body: Buffer
+
+
+class Bye(NamedTuple):
+    """The member closes: what it holds goes to others."""
+
+
+class Welcome(NamedTuple):
+    """Answer to Hello. `last_seq`: of this producer's, all accepted up to here; `position`: its grants end here."""
+
+    version: int
+    epoch: int
+    pid: int
+    last_seq: int
+    position: int
+    shutdown: int
+
+
+class Refused(NamedTuple):
+    """The leader cannot serve this member; `body` says why."""
+
+    body: Buffer
+
+
+class Ack(NamedTuple):
+    """Everything up to `seq` is in the journal."""
+
+    seq: int
+
+
+class Settled(NamedTuple):
+    """Every verdict up to `number` is in the journal."""
+
+    number: int
+
+
+class Entry(NamedTuple):
+    """Part of a batch, as granted: consecutive items with the same producer, flags and attempt."""
+
+    first_id: int
+    count: int
+    flags: int
+    attempt: int
+    pid: int
+    sizes: Buffer
+    payload: Buffer
+
+
+class Grant(NamedTuple):
+    """Items for this member, from `position` on."""
+
+    position: int
+    entries: Sequence[Entry]
+
+
+class Nothing(NamedTuple):
+    """There is nothing (or no room) for the question with this ticket."""
+
+    ticket: int
+
+
+class Recall(NamedTuple):
+    """Others wait: return the items that have not been taken (`what` & 1), the credit that is not in use (2)."""
+
+    what: int
+
+
+class Reply(NamedTuple):
+    """The reply to item `seq` of this producer."""
+
+    seq: int
+    status: int
+    body: Buffer
+
+
+class Credit(NamedTuple):
+    """Room for `count` more items."""
+
+    count: int
+
+
+class Withdrawn(NamedTuple):
+    """Answer to Withdraw: 1, nobody will get it; 0, somebody has."""
+
+    seq: int
+    gone: int
+
+
+class Result(NamedTuple):
+    """Answer to Request."""
+
+    ticket: int
+    body: Buffer
+
+
+class Shutdown(NamedTuple):
+    """The group is shut down: 0 no, 1 getters drain, 2 at once."""
+
+    state: int
+
+
+Message = Union[
+    Hello, Items, Want, Return, Taken, Done, Answer, Fail, Requeue, Withdraw, Heard, WantCredit, ReturnCredit, Request,
+    Bye, Welcome, Refused, Ack, Settled, Grant, Nothing, Recall, Reply, Credit, Withdrawn, Result, Shutdown,
+]  # fmt: skip

@@ -1,0 +1,50 @@
+"""What the broker needs of the world, as interfaces: a journal that keeps, and cursors that tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from groupqueue.core.messages import Buffer
+from groupqueue.core.records import Kind
+
+
+class NoRoom(Exception):
+    """The journal has no room for this now; nothing was written, and there may be room later."""
+
+
+class JournalPort(Protocol):
+    """Keeps records. When a method returns, the record survives the death of the process; after `sync`, of the machine."""
+
+    def append_data(
+        self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int
+    ) -> Any:
+        """Keeps an ITEMS or REPLY record and returns where its body is; NoRoom if it does not fit now."""
+
+    def append(self, kind: Kind, words: Sequence[int], body: bytes = b"") -> None:
+        """Keeps a ledger record."""
+
+    def read(self, location: Any) -> memoryview:
+        """The body at a place that `append_data` returned and that was not released."""
+
+    def release(self, location: Any) -> None:
+        """The body at this place is of no more use."""
+
+    def sync(self) -> None:
+        """Everything kept so far survives the death of the machine."""
+
+
+class CursorsPort(Protocol):
+    """The mapped words of the members' files."""
+
+    def taken(self, member: int) -> int | None:
+        """How many positions the member has taken; None if it has no file."""
+
+    def held(self, member: int, start: int, end: int) -> list[int]:
+        """Which of the positions in [start, end) were taken to be held."""
+
+    def claimed(self, member: int) -> int:
+        """How much credit the member has that no journaled item has used."""
+
+    def attend(self, member: int, state: int) -> None:
+        """Asks the member to speak at its next take: 1, to tell its cursor; 2, also to return the rest."""

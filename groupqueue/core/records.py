@@ -1,0 +1,163 @@
+"""
+The journal's format, shared by its writer and its reader. See docs/journal-format.md.
+
+A segment is a file: a header of 64 bytes, then records. A record is
+
+    check u32, magic u32, body length u64, body check u32, kind u16, words u16, epoch u64 | words x u64 | body | padding to 8
+
+`check` covers the rest of the header, the words, and, as its seed, the segment's number and the record's offset: the
+old bytes of a recycled segment, and a journal that somebody queued as an item, never look like records of this one.
+A record that was not written whole fails one of its two checks; at the end of a segment that is an ordinary input.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from zlib import crc32
+
+VERSION = 1
+
+SEGMENT_HEADER_SIZE = 64
+_SEGMENT = struct.Struct("<8sIIQQQ")
+_SEGMENT_MAGIC = b"groupq\r\n"
+
+HEADER = struct.Struct("<IIQIHHQ")
+MAGIC = 0x52515147
+_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+_SEED = struct.Struct("<QQ")
+_AFTER_CHECK = struct.Struct("<IQIHHQ")
+_CHECK = struct.Struct("<I")
+
+
+class Kind(enum.IntEnum):
+    """What a record says. The numbers are the format: append, never reorder."""
+
+    ITEMS = 1  # producer, first id, first seq, count, flags, max_attempts, pid | sizes, payload
+    REPLY = 2  # id, item id, producer, seq, status, finish | payload
+    CHECKPOINT = 3  # | JSON, the whole state
+    GRANT = 4  # member, position, (first id, count)...
+    RETURN = 5  # member, position
+    TAKEN = 6  # member, position, held ids...
+    FINISH = 7  # (first id, count)...
+    FAILED = 8  # id | reason
+    REQUEUE = 9  # id, attempt, deaths
+    GONE = 10  # member
+    HEARD = 11  # reply ids...
+    PRODUCERS = 12  # next id, total put, (producer, last seq)...
+    SHUTDOWN = 13  # state
+    RETRY = 14  # ids...
+    EPOCH = 15  # epoch, pid
+
+
+class SegmentKind(enum.IntEnum):
+    """`ITEMS` segments hold what was put and answered, `LEDGER` segments what became of it."""
+
+    ITEMS = 1
+    LEDGER = 2
+
+
+class FormatError(ValueError):
+    """The file is a segment of another version."""
+
+
+class SegmentHeader(NamedTuple):
+    kind: SegmentKind
+    number: int
+    generation: int
+
+
+class Record(NamedTuple):
+    kind: int
+    words: tuple[int, ...]
+    body: memoryview
+    offset: int
+    end: int
+    epoch: int
+
+
+class Damage(NamedTuple):
+    """Bytes between valid records that are no record."""
+
+    offset: int
+    end: int
+
+
+def pack_segment_header(header: SegmentHeader) -> bytes:
+    plain = _SEGMENT.pack(_SEGMENT_MAGIC, VERSION, header.kind, header.number, header.generation, 0)
+    return (plain + _CHECK.pack(crc32(plain))).ljust(SEGMENT_HEADER_SIZE, b"\0")
+
+
+def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
+    """The header, None if these bytes are none; FormatError if they are one of another version."""
+    if len(data) < SEGMENT_HEADER_SIZE:
+        return None
+    magic, version, kind, number, generation, _ = _SEGMENT.unpack_from(data)
+    (check,) = _CHECK.unpack_from(data, _SEGMENT.size)
+    if magic != _SEGMENT_MAGIC or check != crc32(data[: _SEGMENT.size]):
+        return None
+    if version != VERSION:
+        raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
+    return SegmentHeader(SegmentKind(kind), number, generation)
+
+
+def record_size(words: int, body: int) -> int:
+    """Bytes of a record in its segment, padding included."""
+    return (HEADER.size + 8 * words + body + 7) & ~7
+
+
+def pack_head(
+    kind: int, words: Sequence[int], body_length: int, body_check: int, epoch: int, segment: int, offset: int
+) -> bytes:
+    """Header and words of a record that will stand at this place."""
+    plain = _AFTER_CHECK.pack(MAGIC, body_length, body_check, kind, len(words), epoch)
+    plain += struct.pack(f"<{len(words)}Q", *words)
+    return _CHECK.pack(crc32(plain, crc32(_SEED.pack(segment, offset)))) + plain
+
+
+def read_record(data: memoryview, offset: int, segment: int, verify_body: bool = True) -> Record | None:
+    """The record at an offset; None if there is no whole record."""
+    if offset + HEADER.size > len(data):
+        return None
+    check, magic, length, body_check, kind, count, epoch = HEADER.unpack_from(data, offset)
+    body_at = offset + HEADER.size + 8 * count
+    if magic != MAGIC or body_at > len(data) or length > len(data) - body_at:
+        return None
+    if crc32(data[offset + 4 : body_at], crc32(_SEED.pack(segment, offset))) != check:
+        return None
+    body = data[body_at : body_at + length]
+    if verify_body and crc32(body) != body_check:
+        return None
+    words = struct.unpack_from(f"<{count}Q", data, offset + HEADER.size)
+    return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch)
+
+
+def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
+    """The records of a segment in order, with what is damaged between them. A torn tail just ends them."""
+    offset = SEGMENT_HEADER_SIZE
+    while True:
+        record = read_record(data, offset, segment)
+        if record is None:
+            following = _next_record(data, offset + 8, segment)
+            if following is None:
+                return
+            yield Damage(offset, following)
+            offset = following
+        else:
+            yield record
+            offset = record.end
+
+
+def _next_record(data: memoryview, offset: int, segment: int) -> int | None:
+    plain = data.obj
+    assert isinstance(plain, (bytes, bytearray)) or hasattr(plain, "find")
+    while True:
+        found = plain.find(_MAGIC_BYTES, offset + 4)
+        if found < 0:
+            return None
+        offset = found - 4
+        if offset % 8 == 0 and read_record(data, offset, segment) is not None:
+            return offset
+        offset += 1

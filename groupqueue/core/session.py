@@ -1,0 +1,256 @@
+"""
+A member's half of the conversation with the leader.
+
+Messages go in by `receive` and come out by `collect`; whatever the leader has not confirmed survives a change of leader,
+because `hello` begins the conversation anew and `collect` then repeats what is still open. Everything here requires the
+member's lock, but for what the outbox and the inbox say of theirs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any
+
+from groupqueue.core import messages as m
+from groupqueue.core.broker import unpack_result
+from groupqueue.core.calls import Call, Question
+from groupqueue.core.inbox import CLAIMED, Inbox
+from groupqueue.core.outbox import Outbox
+
+
+class Session:
+    """See the module."""
+
+    def __init__(self, member: int, pid: int, mode: str, outbox: Outbox, inbox: Inbox, words: memoryview) -> None:
+        self.member = member
+        self.outbox = outbox
+        self.inbox = inbox
+        self.welcome: m.Welcome | None = None
+        self.refusal = ""
+        self.getters = 0
+        self.putters = 0
+        self.shutdown = 0
+        self.drained = False
+        self.misplaced = False
+        self.credit: list[None] = []
+        self.questions: dict[int, Question] = {}
+        self.completed: deque[Call] = deque()
+        self._pid = pid
+        self._mode = mode
+        self._words = words
+        self._want_told = 0
+        self._credit_told = 0
+        self._want_ticket = 0
+        self._credit_ticket = 0
+        self._ticket = 0
+        self._withdrawals: list[Call] = []
+        self._replies: list[m.Message] = []
+
+    # Connecting
+
+    def hello(self) -> m.Hello:
+        """Begins a conversation."""
+        self.disconnect()
+        self.outbox.restart()
+        about = {
+            "mode": self._mode,
+            "credit": len(self.credit) + len(self.outbox.pending),
+            "last_seq": self.outbox.last_seq,
+        }
+        inbox = self.inbox
+        return m.Hello(
+            m.VERSION, self.member, self._pid, inbox.received, inbox.taken, json.dumps(about).encode()
+        )
+
+    def disconnect(self) -> None:
+        """The conversation has ended; what was not confirmed is open again."""
+        self.welcome = None
+        self.drained = False
+        self._want_told = 0
+        self._credit_told = 0
+        self._replies.clear()
+        for question in self.questions.values():
+            question.asked = False
+
+    def rename(self, member: int, words: memoryview) -> None:
+        """The member begins anew under another id, in a group that knows nothing of it."""
+        self.member = member
+        self._words = words
+        self.credit.clear()
+        self.misplaced = False
+        self.disconnect()
+
+    # Asking
+
+    def ask(self, request: dict[str, Any]) -> Question:
+        """A new question to the leader."""
+        self._ticket += 1
+        question = Question(json.dumps(request).encode())
+        self.questions[self._ticket] = question
+        return question
+
+    def forget(self, question: Question) -> None:
+        """Nobody waits for this question any more."""
+        for ticket, found in list(self.questions.items()):
+            if found is question:
+                del self.questions[ticket]
+
+    def ask_for_item(self) -> int:
+        """Asks for an item now or never; returns the ticket."""
+        self._ticket += 1
+        self._want_ticket = self._ticket
+        return self._ticket
+
+    def ask_for_credit(self) -> int:
+        """Asks for room now or never; returns the ticket."""
+        self._ticket += 1
+        self._credit_ticket = self._ticket
+        return self._ticket
+
+    def is_answered(self, ticket: int) -> bool:
+        """Whether a ticket of `ask_for_item` or `ask_for_credit` has had its answer."""
+        return ticket not in (self._want_ticket, self._credit_ticket)
+
+    def withdraw(self, call: Call) -> None:
+        """The caller of `put_wait` gives up: nobody shall get the item who has not got it yet."""
+        call.withdrawn = True
+        if call.seq:
+            self._withdrawals.append(call)
+
+    # Talking
+
+    def collect(self) -> list[m.Message]:
+        """What is to be sent now."""
+        self.outbox.cut()
+        self.outbox.cut_verdicts()
+        if self.outbox.dropped:
+            if self._words[CLAIMED]:
+                self.credit.extend([None] * self.outbox.dropped)
+            self.outbox.dropped = 0
+        if self.welcome is None:
+            return []
+        out = self._replies
+        self._replies = []
+        out += self.outbox.unsent()
+        for call in self._withdrawals:
+            out.append(m.Withdraw(call.seq))
+        self._withdrawals.clear()
+        for ticket, question in self.questions.items():
+            if not question.asked:
+                question.asked = True
+                out.append(m.Request(ticket, question.request))
+        getters = self.getters if not self.inbox.count else 0
+        if self._want_ticket and self._want_ticket != self._want_told:
+            self._want_told = self._want_ticket
+            out.append(m.Want(getters, self._want_ticket))
+        elif getters and not self._want_told:
+            self._want_told = -1
+            out.append(m.Want(getters, 0))
+        elif not self.getters and self._want_told == -1:
+            self._want_told = 0
+            out.append(m.Want(0, 0))
+        if self._credit_ticket and self._credit_ticket != self._credit_told:
+            self._credit_told = self._credit_ticket
+            out.append(m.WantCredit(self.putters, self._credit_ticket))
+        elif self.putters and not self._credit_told:
+            self._credit_told = -1
+            out.append(m.WantCredit(self.putters, 0))
+        elif not self.putters and self._credit_told == -1:
+            self._credit_told = 0
+            out.append(m.WantCredit(0, 0))
+        return out
+
+    def receive(self, message: m.Message) -> None:
+        """One message of the leader. Requires the inbox's lock as well."""
+        kind = type(message)
+        if kind is m.Grant:
+            assert isinstance(message, m.Grant)
+            self.inbox.add(message)
+            self._want_told = 0
+            self._want_ticket = 0
+        elif kind is m.Ack:
+            assert isinstance(message, m.Ack)
+            self._unclaim(self.outbox.ack(message.seq))
+        elif kind is m.Settled:
+            assert isinstance(message, m.Settled)
+            self.outbox.settled(message.number)
+        elif kind is m.Reply:
+            assert isinstance(message, m.Reply)
+            call = self.outbox.calls.pop(message.seq, None)
+            if call is not None:
+                call.resolve(message.status, message.body)
+                if call.callback is not None:
+                    self.completed.append(call)
+            self._replies.append(m.Heard(message.seq))
+        elif kind is m.Nothing:
+            assert isinstance(message, m.Nothing)
+            self._on_nothing(message.ticket)
+        elif kind is m.Recall:
+            assert isinstance(message, m.Recall)
+            self._on_recall(message.what)
+        elif kind is m.Credit:
+            assert isinstance(message, m.Credit)
+            self._words[CLAIMED] += message.count
+            self.credit.extend([None] * message.count)
+            self._credit_told = 0
+            self._credit_ticket = 0
+        elif kind is m.Result:
+            assert isinstance(message, m.Result)
+            question = self.questions.pop(message.ticket, None)
+            if question is not None:
+                question.answer = unpack_result(bytes(message.body))
+        elif kind is m.Withdrawn:
+            assert isinstance(message, m.Withdrawn)
+            call = self.outbox.calls.get(message.seq)
+            if call is not None:
+                call.gone = bool(message.gone)
+                if message.gone:
+                    del self.outbox.calls[message.seq]
+        elif kind is m.Shutdown:
+            assert isinstance(message, m.Shutdown)
+            self.shutdown = message.state
+        elif kind is m.Welcome:
+            assert isinstance(message, m.Welcome)
+            self._on_welcome(message)
+        elif kind is m.Refused:
+            assert isinstance(message, m.Refused)
+            self.refusal = bytes(message.body).decode("utf-8", "replace")
+
+    def answer_attention(self, state: int) -> m.Message:
+        """What the leader asked for through the mapped word: 1, the cursor; 2, the rest. Requires the inbox's lock."""
+        return m.Return(self.inbox.give_back()) if state == 2 else m.Taken(self.inbox.taken)
+
+    def _on_welcome(self, welcome: m.Welcome) -> None:
+        self.welcome = welcome
+        self.shutdown = welcome.shutdown
+        self._unclaim(self.outbox.ack(welcome.last_seq))
+        self.misplaced = welcome.position < self.inbox.received
+
+    def _on_nothing(self, ticket: int) -> None:
+        if ticket and ticket == self._credit_ticket:
+            self._credit_ticket = 0
+            self._credit_told = 0
+            return
+        if ticket == self._want_ticket:
+            self._want_ticket = 0
+        self._want_told = 0
+        self.drained = self.shutdown > 0
+
+    def _on_recall(self, what: int) -> None:
+        if what & m.RECALL_ITEMS:
+            self._replies.append(m.Return(self.inbox.give_back()))
+        if what & m.RECALL_CREDIT:
+            count = 0
+            while True:
+                try:
+                    self.credit.pop()
+                except IndexError:
+                    break
+                count += 1
+            self._words[CLAIMED] -= count
+            self._replies.append(m.ReturnCredit(count))
+
+    def _unclaim(self, count: int) -> None:
+        if count and self._words[CLAIMED]:
+            self._words[CLAIMED] -= min(count, self._words[CLAIMED])

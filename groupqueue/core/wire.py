@@ -1,0 +1,172 @@
+"""
+The frame: how a message travels over a stream socket.
+
+    kind u8, zero u8, words u16, zero u32, body length u64 | words x u64 | body
+
+All numbers are little-endian. The words are the message's numbers; the body is opaque here. A frame says how long it is
+before anything else is believed, and a decoder keeps nothing of a frame that is not whole. See docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from groupqueue.core import messages as m
+
+HEADER = struct.Struct("<BBHIQ")
+MAX_BODY = 1 << 40
+
+# Kind numbers are the protocol: append, never reorder.
+KINDS: tuple[type[Any], ...] = (
+    m.Hello, m.Items, m.Want, m.Return, m.Taken, m.Done, m.Answer, m.Fail, m.Requeue, m.Withdraw, m.Heard,
+    m.WantCredit, m.ReturnCredit, m.Request, m.Bye, m.Welcome, m.Refused, m.Ack, m.Settled, m.Grant, m.Nothing,
+    m.Recall, m.Reply, m.Credit, m.Withdrawn, m.Result, m.Shutdown,
+)  # fmt: skip
+_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
+_HAS_BODY = tuple(bool(kind._fields) and kind._fields[-1] == "body" for kind in KINDS)
+_WORDS = tuple(len(kind._fields) - body for kind, body in zip(KINDS, _HAS_BODY))
+_GRANT = _NUMBER[m.Grant]
+_ITEMS = _NUMBER[m.Items]
+_ENTRY_WORDS = 6
+
+
+class WireError(ValueError):
+    """The bytes are not frames of this protocol."""
+
+
+def encode(message: m.Message) -> list[m.Buffer]:
+    """The frame of a message, as the buffers of one `sendmsg`."""
+    number = _NUMBER[type(message)]
+    body: list[m.Buffer]
+    if number == _GRANT:
+        assert isinstance(message, m.Grant)
+        values = [message.position]
+        body = []
+        for entry in message.entries:
+            values += (
+                entry.first_id,
+                entry.count,
+                entry.flags,
+                entry.attempt,
+                entry.pid,
+                len(entry.payload),
+            )
+            body.append(entry.sizes)
+            body.append(entry.payload)
+    elif number == _ITEMS:
+        assert isinstance(message, m.Items)
+        values = list(message[:-1])
+        body = list(message.body)
+    elif _HAS_BODY[number]:
+        values = list(message[:-1])  # type: ignore[arg-type]
+        body = [message[-1]]  # type: ignore[list-item,misc]
+    else:
+        values = list(message)  # type: ignore[arg-type]
+        body = []
+    length = 0
+    for part in body:
+        length += len(part)
+    head = HEADER.pack(number, 0, len(values), 0, length) + struct.pack(f"<{len(values)}Q", *values)
+    return [head, *body]
+
+
+def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
+    """The message of a whole frame; WireError if it is none."""
+    if kind >= len(KINDS):
+        raise WireError(f"frame of unknown kind {kind}")
+    if kind == _GRANT:
+        return _decode_grant(values, body)
+    if len(values) != _WORDS[kind]:
+        raise WireError(f"{KINDS[kind].__name__} frame with {len(values)} words instead of {_WORDS[kind]}")
+    if kind == _ITEMS:
+        items = m.Items(*values, (body,))  # type: ignore[arg-type,misc]
+        check_sizes(items.count, body)
+        return items
+    if _HAS_BODY[kind]:
+        return KINDS[kind](*values, body)  # type: ignore[no-any-return]
+    if len(body):
+        raise WireError(f"{KINDS[kind].__name__} frame with {len(body)} bytes of body")
+    return KINDS[kind](*values)  # type: ignore[no-any-return]
+
+
+def check_sizes(count: int, body: memoryview) -> None:
+    """A batch's sizes add up to its payload, or WireError."""
+    table = 4 * count
+    if not count or table > len(body) or sum(body[:table].cast("I")) != len(body) - table:
+        raise WireError(f"a batch of {count} items whose sizes do not add up to its {len(body)} bytes")
+
+
+def _decode_grant(values: tuple[int, ...], body: memoryview) -> m.Grant:
+    if len(values) % _ENTRY_WORDS != 1:
+        raise WireError(f"Grant frame with {len(values)} words")
+    entries = []
+    start = 0
+    for i in range(1, len(values), _ENTRY_WORDS):
+        first_id, count, flags, attempt, pid, length = values[i : i + _ENTRY_WORDS]
+        split = start + 4 * count
+        end = split + length
+        if end > len(body):
+            raise WireError("Grant frame shorter than its entries")
+        check_sizes(count, body[start:end])
+        entries.append(m.Entry(first_id, count, flags, attempt, pid, body[start:split], body[split:end]))
+        start = end
+    if start != len(body):
+        raise WireError("Grant frame longer than its entries")
+    return m.Grant(values[0], entries)
+
+
+class FrameReader:
+    """Cuts a stream of bytes into messages.
+
+    `limit` bounds the body of a frame (bytes). The messages of one `feed` refer to the memory that was fed: they are
+    used, or copied, before the next.
+    """
+
+    def __init__(self, limit: int = MAX_BODY) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._needed = 0
+
+    @property
+    def pending(self) -> int:
+        """How many bytes of an unfinished frame are kept."""
+        return len(self._rest)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the unfinished frame lacks, as far as its header tells; 0 between frames."""
+        return max(self._needed - len(self._rest), 0)
+
+    def feed(self, data: memoryview) -> Iterator[m.Message]:
+        """Yields the messages that are whole now; raises WireError, after which the stream is useless."""
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = memoryview(self._rest)
+            self._rest = bytearray()
+        start = 0
+        available = len(data)
+        while available - start >= HEADER.size:
+            kind, _, words, _, length = HEADER.unpack_from(data, start)
+            if kind >= len(KINDS):
+                raise WireError(f"frame of unknown kind {kind}")
+            if length > self._limit:
+                raise WireError(f"frame of {length} bytes where at most {self._limit} are allowed")
+            values_at = start + HEADER.size
+            body_at = values_at + 8 * words
+            end = body_at + length
+            if end > available:
+                self._needed = end - start
+                break
+            values = struct.unpack_from(f"<{words}Q", data, values_at)
+            start = end
+            yield decode(kind, values, data[body_at:end])
+        else:
+            self._needed = HEADER.size
+        if start < available:
+            self._rest = bytearray(data[start:])
+        else:
+            self._needed = 0

@@ -1,0 +1,50 @@
+"""What a group looks like at a moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class MemberInfo(NamedTuple):
+    """One member: its process, its mode, and whether it is 'leader' or 'follower'."""
+
+    pid: int
+    mode: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The operators' view, as `GroupQueue.stats()` returns it.
+
+    `leader_pid` is None when no leader answered, and the rest is what the directory tells. `ready` counts the items that
+    a get could still return, `in_flight` those held by a consumer and unfinished, `failed` those on the failed list;
+    `bytes` is the payload of all of them and of replies under way. `lost` counts items that a damaged journal lost.
+    """
+
+    name: str
+    leader_pid: int | None
+    epoch: int
+    maxsize: int
+    members: tuple[MemberInfo, ...] = field(default=())
+    ready: int = 0
+    in_flight: int = 0
+    waiting_getters: int = 0
+    waiting_putters: int = 0
+    failed: int = 0
+    bytes: int = 0
+    total_put: int = 0
+    total_finished: int = 0
+    lost: int = 0
+    is_shut_down: bool = False
+
+    @classmethod
+    def from_reply(cls, name: str, leader_pid: int | None, maxsize: int, told: dict[str, Any]) -> Stats:
+        """From what the leader, or the journal, tells."""
+        plain = dict(told)
+        members = tuple(MemberInfo(*found) for found in plain.pop("members", ()))
+        shut_down = bool(plain.pop("shutdown", 0))
+        return cls(
+            name=name, leader_pid=leader_pid, maxsize=maxsize, members=members, is_shut_down=shut_down, **plain
+        )

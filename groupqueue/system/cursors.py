@@ -1,0 +1,160 @@
+"""
+The members' files: `members/<id>`, flocked by its owner for life, mapped by its owner and by the leader.
+
+Words (u64, native): taken, claimed, attention. From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if
+the item was taken to be held. The owner writes the ring before `taken`; the leader grants no position whose byte in the
+ring it has not read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from groupqueue.core.inbox import ATTENTION, CLAIMED, RING, TAKEN
+from groupqueue.system.journal import allocate
+from groupqueue.system.locks import try_lock
+
+_RING_AT = 4096
+_SIZE = _RING_AT + RING
+
+
+class MemberFile:
+    """This process's own file. Its lock and its mapping are let go together."""
+
+    def __init__(self, folder: str) -> None:
+        self.member = 0
+        while not self.member:
+            self.member = int.from_bytes(os.urandom(8), "little") >> 1
+        self.path = os.path.join(folder, f"{self.member:016x}")
+        new = os.path.join(folder, f"~{self.member:016x}")
+        self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            allocate(self._fd, _SIZE)
+            if not try_lock(self._fd):
+                raise OSError(f"cannot lock {new}, which this process has just made")
+            os.rename(new, self.path)
+        except BaseException:
+            os.close(self._fd)
+            os.unlink(new)
+            raise
+        self._map: mmap.mmap | None = mmap.mmap(self._fd, _SIZE)
+        self.words = memoryview(self._map)[:_RING_AT].cast("Q")
+        self.ring = memoryview(self._map)[_RING_AT:]
+
+    def remove(self) -> None:
+        """The member is gone, and the leader knows."""
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Lets go of the file as a death would; in a forked child, of the copy.
+
+        The words stay usable, as memory that nobody else sees, for a thread that is still in get.
+        """
+        if self._map is not None:
+            words, ring = self.words, self.ring
+            self.words = memoryview(bytearray(words)).cast("B").cast("Q")
+            self.ring = memoryview(bytearray(ring))
+            words.release()
+            ring.release()
+            self._map.close()
+            self._map = None
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Cursors:
+    """The leader's view of all members' files. Implements `CursorsPort`."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._open: dict[int, tuple[mmap.mmap, memoryview]] = {}
+
+    def taken(self, member: int) -> int | None:
+        words = self._words(member)
+        return None if words is None else int(words[TAKEN])
+
+    def claimed(self, member: int) -> int:
+        words = self._words(member)
+        return 0 if words is None else int(words[CLAIMED])
+
+    def attend(self, member: int, state: int) -> None:
+        words = self._words(member)
+        if words is not None:
+            words[ATTENTION] = state
+
+    def held(self, member: int, start: int, end: int) -> list[int]:
+        if self._words(member) is None:
+            return []
+        mapped = self._open[member][0]
+        first, last = start % RING, end % RING
+        if first < last:
+            marks = mapped[_RING_AT + first : _RING_AT + last]
+        else:
+            marks = mapped[_RING_AT + first : _RING_AT + RING] + mapped[_RING_AT : _RING_AT + last]
+        if not any(marks):
+            return []
+        return [start + index for index, mark in enumerate(marks) if mark]
+
+    def members(self) -> list[int]:
+        """Every member that has a file."""
+        found = []
+        for name in os.listdir(self._folder):
+            try:
+                found.append(int(name, 16))
+            except ValueError:
+                continue
+        return found
+
+    def is_dead(self, member: int) -> bool:
+        """Whether nobody holds the member's lock."""
+        try:
+            fd = os.open(self._path(member), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return True
+        try:
+            return try_lock(fd)
+        finally:
+            os.close(fd)
+
+    def remove(self, member: int) -> None:
+        """Forgets a dead member."""
+        self._close(member)
+        try:
+            os.unlink(self._path(member))
+        except FileNotFoundError:
+            pass
+
+    def close(self) -> None:
+        for member in list(self._open):
+            self._close(member)
+
+    def _close(self, member: int) -> None:
+        opened = self._open.pop(member, None)
+        if opened is not None:
+            mapped, words = opened
+            words.release()
+            mapped.close()
+
+    def _path(self, member: int) -> str:
+        return os.path.join(self._folder, f"{member:016x}")
+
+    def _words(self, member: int) -> memoryview | None:
+        opened = self._open.get(member)
+        if opened is None:
+            try:
+                fd = os.open(self._path(member), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return None
+            try:
+                if os.fstat(fd).st_size < _SIZE:
+                    return None
+                mapped = mmap.mmap(fd, _SIZE)
+            finally:
+                os.close(fd)
+            opened = self._open[member] = (mapped, memoryview(mapped)[:_RING_AT].cast("Q"))
+        return opened[1]

@@ -1,0 +1,188 @@
+"""
+Who polls: whoever waits drives the I/O.
+
+One thread at a time runs `turn`, which polls and handles what comes. A thread that waits for something runs it itself and
+so needs no hand-over to see its answer; a background thread runs it while no other does. It steps in only when nobody has
+driven for a while, so that a loop of get and put does not wake it, and sleeps without a timeout while a waiting thread
+drives for long, so that an idle process does not wake at all.
+
+Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the next;
+whoever changes the state calls `notify`, which wakes those whose wait is over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from threading import get_ident
+
+from groupqueue.system.deadline import Deadline
+
+STEP_IN = 0.001
+
+
+class _Waiter:
+    __slots__ = ("latch", "ready", "thread")
+
+    def __init__(self, ready: Callable[[], bool]) -> None:
+        self.ready = ready
+        self.thread = get_ident()
+        self.latch: threading.Lock | None = None
+
+    def sleep(self, timeout: float | None) -> None:
+        latch = self.latch
+        assert latch is not None
+        latch.acquire(timeout=-1 if timeout is None else timeout)
+
+    def wake(self) -> None:
+        latch = self.latch
+        if latch is not None:
+            try:
+                latch.release()
+            except RuntimeError:
+                pass
+
+
+class Driver:
+    """See the module.
+
+    `turn(timeout)` polls once and handles what came; `kick()` ends its poll from another thread; `idle()` is called by
+    the background thread on every round in which it does not drive.
+    """
+
+    def __init__(self, turn: Callable[[float | None], None], kick: Callable[[], None], idle: Callable[[], None]) -> None:
+        self._turn = turn
+        self._kick = kick
+        self._idle = idle
+        self._seat = threading.Lock()
+        self._owner = 0
+        self._waiters: list[_Waiter] = []
+        self._passages = 0
+        self._background_drives = False
+        self._parked = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def start(self, name: str) -> None:
+        """Starts the background thread."""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_driving(self) -> bool:
+        """Whether the calling thread is in `turn`, beneath this call."""
+        return self._owner == get_ident()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the background thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Ends the background thread, soon; waits go on by themselves."""
+        self._stopped = True
+        self._ring()
+        self._kick()
+
+    def join(self, timeout: float | None = None) -> None:
+        thread = self._thread
+        if thread is not None and thread.ident != get_ident():
+            thread.join(timeout)
+
+    def wait(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
+        """Drives, or sleeps while another does, until `ready()`; False when the deadline comes first."""
+        if ready():
+            return True
+        waiter = _Waiter(ready)
+        self._waiters.append(waiter)
+        self._passages += 1
+        try:
+            while not ready():
+                if deadline.expired:
+                    return False
+                if self.is_driving:
+                    # A signal handler on top of this thread's own poll.
+                    self._turn(deadline.remaining())
+                elif self._seat.acquire(blocking=False):
+                    self._drive(ready, deadline)
+                else:
+                    if waiter.latch is None:
+                        waiter.latch = threading.Lock()
+                        waiter.latch.acquire()
+                        continue
+                    if self._background_drives:
+                        self._kick()
+                    waiter.sleep(deadline.remaining())
+            return True
+        finally:
+            self._waiters.remove(waiter)
+            self._hand_over()
+
+    def notify(self) -> None:
+        """Wakes those whose wait is over. Called after every change, by whoever made it."""
+        me = get_ident()
+        for waiter in self._waiters[:]:
+            if waiter.thread != me and waiter.ready():
+                if waiter.thread == self._owner:
+                    self._kick()
+                else:
+                    waiter.wake()
+
+    def _drive(self, ready: Callable[[], bool], deadline: Deadline) -> None:
+        self._owner = get_ident()
+        try:
+            while not ready() and not deadline.expired:
+                self._turn(deadline.remaining())
+        finally:
+            self._owner = 0
+            self._seat.release()
+
+    def _hand_over(self) -> None:
+        """Sees to it that somebody drives, if anybody waits."""
+        if self._owner:
+            return
+        me = get_ident()
+        for waiter in self._waiters[:]:
+            if waiter.thread != me:
+                waiter.wake()
+                return
+        if self._parked:
+            self._parked = False
+            self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass
+
+    def _run(self) -> None:
+        seen = -1
+        while not self._stopped:
+            passages = self._passages
+            if self._waiters or passages != seen:
+                quiet = passages == seen
+                seen = passages
+                self._idle()
+                if quiet and self._waiters:
+                    self._parked = True
+                    if self._waiters and self._owner:
+                        self._bell.acquire()
+                    self._parked = False
+                else:
+                    self._bell.acquire(timeout=STEP_IN)
+            elif self._seat.acquire(blocking=False):
+                self._owner = get_ident()
+                self._background_drives = True
+                try:
+                    while not self._waiters and not self._stopped:
+                        self._turn(None)
+                finally:
+                    self._background_drives = False
+                    self._owner = 0
+                    self._seat.release()
+                    self._hand_over()
+            else:
+                self._bell.acquire(timeout=STEP_IN)

@@ -1,0 +1,82 @@
+"""What a fork and an interpreter's exit mean to the members of this process."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from typing import Any, Protocol
+
+
+class Participant(Protocol):
+    def after_fork(self) -> None:
+        """Called in a forked child: let go of everything inherited and begin anew."""
+
+    def at_exit(self) -> None:
+        """Called when the interpreter exits, or the multiprocessing child."""
+
+
+_participants: weakref.WeakSet[Any] = weakref.WeakSet()
+_registered = False
+_finalizer: Any = None
+_exiting = False
+
+
+def register(participant: Participant) -> None:
+    """From now on the participant is told."""
+    global _registered
+    if not _registered:
+        _registered = True
+        os.register_at_fork(after_in_child=_after_fork)
+        atexit.register(_at_exit)
+    _participants.add(participant)
+    hook_multiprocessing()
+
+
+def unregister(participant: Participant) -> None:
+    _participants.discard(participant)
+
+
+def is_exiting() -> bool:
+    """Whether `at_exit` has been called: what is put from now on must leave at once."""
+    return _exiting
+
+
+def hook_multiprocessing() -> None:
+    """A child of multiprocessing leaves by os._exit; only its own finalizers run. Cheap when there is nothing to do."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and (_finalizer is None or not _finalizer.still_active()):
+        _install(util)
+
+
+def _install(util: Any) -> None:
+    global _finalizer
+    first = _finalizer is None
+    _finalizer = util.Finalize(None, _at_exit, exitpriority=-5)
+    if first:
+        # A child's bootstrap clears the finalizers and then calls these.
+        util.register_after_fork(_Anchor.instance, lambda _: _install(util))
+
+
+class _Anchor:
+    """register_after_fork keeps a weak reference to something that must live."""
+
+    instance: _Anchor
+
+
+_Anchor.instance = _Anchor()
+
+
+def _after_fork() -> None:
+    global _exiting
+    _exiting = False
+    for participant in list(_participants):
+        participant.after_fork()
+
+
+def _at_exit() -> None:
+    global _exiting
+    for participant in list(_participants):
+        participant.at_exit()
+    _exiting = True

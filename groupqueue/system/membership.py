@@ -1,0 +1,182 @@
+"""
+Being one of a group: the `group` file, which every member holds LOCK_SH for as long as it lives.
+
+Whoever can have LOCK_EX on it is alone, and may set what the group agrees on: the bound, and the generation, which counts
+the times that the group was opened with nobody there. A forked child shares its parent's lock until it has joined by
+itself, so a group never looks deserted in between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from typing import NamedTuple
+
+from groupqueue.exceptions import GroupBusyError, GroupMismatchError
+from groupqueue.system import paths as p
+from groupqueue.system.locks import is_same_file, try_lock
+
+_PATIENCE = 5.0
+_STALE_NEW = 60.0
+
+
+class Terms(NamedTuple):
+    """What the members of a group agree on; `maxsize` 0 is unbounded."""
+
+    maxsize: int
+    generation: int
+
+
+class Membership:
+    """A place in the group, kept by an open descriptor."""
+
+    def __init__(self, paths: p.GroupPaths, fd: int, terms: Terms) -> None:
+        self.paths = paths
+        self.terms = terms
+        self._fd = fd
+
+    @classmethod
+    def join(cls, paths: p.GroupPaths, maxsize: int | None, create: bool = True) -> Membership:
+        """Takes a place. Raises GroupMismatchError, GroupDirectoryError; FileNotFoundError if it must not create."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            if create:
+                p.make_directory(paths.folder, paths.name)
+            else:
+                p.check_directory(paths.folder, paths.name)
+            os.makedirs(paths.members, 0o700, exist_ok=True)
+            os.makedirs(paths.journal, 0o700, exist_ok=True)
+            try:
+                fd = os.open(paths.group, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            except FileNotFoundError:
+                continue
+            try:
+                found = cls._settle(paths, fd, maxsize)
+            except BaseException:
+                os.close(fd)
+                raise
+            if found is not None:
+                return found
+            os.close(fd)
+            if time.monotonic() > end:
+                raise GroupBusyError(
+                    f"group {paths.name!r} in {paths.directory}: another process has been opening or removing it for "
+                    f"{_PATIENCE:.0f} s; if that process is stopped, continue or end it"
+                )
+            time.sleep(0.002)
+
+    @classmethod
+    def _settle(cls, paths: p.GroupPaths, fd: int, maxsize: int | None) -> Membership | None:
+        """None if somebody is in between."""
+        if try_lock(fd):
+            if not is_same_file(fd, paths.group):
+                return None
+            old = read_terms(fd)
+            terms = Terms(old.maxsize if maxsize is None else max(maxsize, 0), old.generation + 1)
+            _write_terms(fd, terms)
+        if not try_lock(fd, shared=True) or not is_same_file(fd, paths.group):
+            return None
+        terms = read_terms(fd)
+        if maxsize is not None and max(maxsize, 0) != terms.maxsize:
+            raise GroupMismatchError(
+                f"group {paths.name!r} in {paths.directory}: asked for maxsize={_bound(max(maxsize, 0))}, but it has "
+                f"living members and maxsize={_bound(terms.maxsize)}; open it with that, or with maxsize=None"
+            )
+        return cls(paths, fd, terms)
+
+    def is_intact(self) -> bool:
+        """Whether the group's folder is still the one that was joined."""
+        return self._fd >= 0 and is_same_file(self._fd, self.paths.group)
+
+    def leave(self) -> None:
+        """Gives the place up; the last to leave an anonymous group removes it."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            if self.paths.is_anonymous and is_same_file(fd, self.paths.group) and try_lock(fd):
+                _remove(self.paths)
+            os.close(fd)
+
+    def abandon(self) -> None:
+        """In a forked child: closes the copy, which leaves the parent's place alone."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def read_terms(fd: int) -> Terms:
+    try:
+        found = json.loads(os.pread(fd, 4096, 0))
+        return Terms(int(found["maxsize"]), int(found["generation"]))
+    except (ValueError, KeyError, TypeError):
+        return Terms(0, 0)
+
+
+def _write_terms(fd: int, terms: Terms) -> None:
+    text = json.dumps(terms._asdict()).encode().ljust(256)
+    os.pwrite(fd, text, 0)
+
+
+def _bound(maxsize: int) -> str:
+    return str(maxsize) if maxsize > 0 else "0 (unbounded)"
+
+
+def create_anonymous(directory: str, maxsize: int | None) -> Membership:
+    """A new group without a name, and a place in it."""
+    token = os.urandom(8).hex()
+    paths = p.GroupPaths(directory, f".anon-{token}")
+    p.check_socket_path(paths)
+    new = p.GroupPaths(directory, f".new-{token}")
+    membership = Membership.join(new, maxsize if maxsize is not None else 0)
+    os.rename(new.folder, paths.folder)
+    membership.paths = paths
+    return membership
+
+
+def remove_group(paths: p.GroupPaths) -> None:
+    """Removes a group that has no members: GroupBusyError if it has, FileNotFoundError if there is none."""
+    p.check_directory(paths.folder, paths.name)
+    try:
+        fd = os.open(paths.group, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        _remove(paths)
+        return
+    try:
+        if not try_lock(fd):
+            raise GroupBusyError(
+                f"cannot remove group {paths.name!r} in {paths.directory}: it has living members; close them first"
+            )
+        if is_same_file(fd, paths.group):
+            _remove(paths)
+    finally:
+        os.close(fd)
+
+
+def sweep(directory: str) -> None:
+    """Removes what killed processes left behind: anonymous groups without members, half-removed folders."""
+    try:
+        names = [entry.name for entry in os.scandir(directory) if entry.name.startswith(".")]
+    except OSError:
+        return
+    for name in names:
+        paths = p.GroupPaths(directory, name)
+        try:
+            if name.startswith(".gone-"):
+                shutil.rmtree(paths.folder, ignore_errors=True)
+            elif name.startswith(".anon-") or (
+                name.startswith(".new-") and time.time() - os.stat(paths.folder).st_mtime > _STALE_NEW
+            ):
+                remove_group(paths)
+        except (OSError, GroupBusyError):
+            continue
+
+
+def _remove(paths: p.GroupPaths) -> None:
+    """Requires LOCK_EX on the group file. The folder is renamed first: there is no half-removed group."""
+    gone = os.path.join(paths.directory, f".gone-{os.urandom(8).hex()}")
+    try:
+        os.rename(paths.folder, gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)

@@ -1,0 +1,134 @@
+"""
+Where groups live, and whether a group can safely live there.
+
+    <directory>/<group>/  group  lock  socket  members/  journal/
+
+An anonymous group's folder is `.anon-<random>`; folders on their way in or out are `.new-...` and `.gone-...`. Names with
+a dot in front are no names of groups, so nobody meets them by accident.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import sys
+
+from groupqueue.exceptions import GroupDirectoryError
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_ANONYMOUS = re.compile(r"\.anon-[0-9a-f]{16}")
+SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
+
+# File systems on which flock or a mapped file does not hold between machines, or not at all.
+_REMOTE = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "lustre", "beegfs")
+)
+
+
+class GroupPaths:
+    """The paths of one group."""
+
+    __slots__ = ("directory", "folder", "group", "journal", "lock", "members", "name", "socket")
+
+    def __init__(self, directory: str, name: str) -> None:
+        self.directory = directory
+        self.name = name
+        self.folder = os.path.join(directory, name)
+        self.group = os.path.join(self.folder, "group")
+        self.lock = os.path.join(self.folder, "lock")
+        self.socket = os.path.join(self.folder, "socket")
+        self.members = os.path.join(self.folder, "members")
+        self.journal = os.path.join(self.folder, "journal")
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.name.startswith(".")
+
+
+def check_name(name: object) -> str:
+    """The name, if it is one; else ValueError (TypeError for what is no str)."""
+    if not isinstance(name, str):
+        raise TypeError(f"a group's name is a str, not {type(name).__name__}")
+    if not _NAME.fullmatch(name) and not _ANONYMOUS.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a group's name: 1 to 128 of A-Z a-z 0-9 . _ - and no dot in front"
+        )
+    return name
+
+
+def default_directory() -> str:
+    """`$GROUPQUEUE_DIR`, else a folder in /tmp for this user, the same in every process whatever its environment."""
+    return os.environ.get("GROUPQUEUE_DIR") or f"/tmp/groupqueue-{os.geteuid()}"
+
+
+def resolve_directory(directory: str | os.PathLike[str] | None) -> str:
+    return os.path.abspath(os.fspath(directory)) if directory is not None else os.path.abspath(default_directory())
+
+
+def check_socket_path(paths: GroupPaths) -> None:
+    """ValueError if the leader's socket could not be bound or found under this path."""
+    length = len(os.fsencode(paths.socket)) + 1
+    if length > SOCKET_PATH_LIMIT:
+        raise ValueError(
+            f"group {paths.name!r} in {paths.directory}: the path of its socket has {length} bytes, a Unix socket's has "
+            f"at most {SOCKET_PATH_LIMIT}; use a shorter directory (GROUPQUEUE_DIR or directory=) or a shorter name"
+        )
+
+
+def make_directory(path: str, group: str) -> None:
+    """Makes the folder, or checks the one that is there: of this user, 0700, no symlink, on a local file system.
+
+    Raises GroupDirectoryError otherwise.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise GroupDirectoryError(
+            error.errno or errno.EIO, f"group {group!r}: cannot make the directory {path}: {error.strerror}"
+        ) from error
+    check_directory(path, group)
+
+
+def check_directory(path: str, group: str) -> None:
+    """See `make_directory`; FileNotFoundError if there is none."""
+    found = os.lstat(path)
+    problem = ""
+    remedy = ""
+    if stat.S_ISLNK(found.st_mode):
+        problem, remedy = "is a symbolic link", "name the directory itself"
+    elif not stat.S_ISDIR(found.st_mode):
+        problem, remedy = "is not a directory", "name another"
+    elif found.st_uid != os.geteuid():
+        problem = f"belongs to user {found.st_uid}, this process runs as {os.geteuid()}"
+        remedy = "only processes of one user share a group: use a directory of this user's (GROUPQUEUE_DIR or directory=)"
+    elif found.st_mode & 0o077:
+        problem, remedy = f"has mode {stat.S_IMODE(found.st_mode):04o}", f"others could reach in: chmod 700 {path}"
+    if problem:
+        raise GroupDirectoryError(errno.EPERM, f"group {group!r}: the directory {path} {problem}; {remedy}")
+    kind = file_system(path)
+    if kind in _REMOTE:
+        raise GroupDirectoryError(
+            errno.ENOTSUP,
+            f"group {group!r}: the directory {path} is on a {kind} file system; groups need a local one, "
+            "where locks and sockets work: set GROUPQUEUE_DIR or directory=",
+        )
+
+
+def file_system(path: str) -> str:
+    """The type of file system that the path is on, '' where the system does not tell."""
+    try:
+        device = os.stat(path).st_dev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                fields = line.split()
+                if fields[2] == wanted:
+                    return fields[fields.index("-") + 1]
+    except (OSError, ValueError, IndexError):
+        pass
+    return ""

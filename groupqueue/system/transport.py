@@ -1,0 +1,195 @@
+"""
+A connection: frames over a non-blocking Unix stream socket, between processes of one user.
+
+Header and body always leave in one `sendmsg`. What the socket does not take is kept and sent by `flush`. Both ends check
+the other's uid before they read or send anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Iterator
+
+from groupqueue.core import messages as m
+from groupqueue.core.wire import FrameReader, encode
+
+SOCKET_BUFFER = 1024 * 1024
+SCRATCH = 256 * 1024
+_IOV_MAX = 512
+_RETRY_CONNECT = frozenset((errno.EAGAIN, errno.ECONNREFUSED, errno.ENOENT, errno.EINPROGRESS, errno.ECONNRESET))
+
+
+class Closed(Exception):
+    """The other end is gone."""
+
+
+class Connection:
+    """One end. `queued` is how many bytes wait for the socket."""
+
+    def __init__(self, sock: socket.socket, frame_limit: int) -> None:
+        self.sock = sock
+        self.queued = 0
+        self._out: deque[memoryview] = deque()
+        self._reader = FrameReader(frame_limit)
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def send(self, message: m.Message) -> None:
+        """Sends what goes at once and keeps the rest. Raises Closed."""
+        parts = encode(message)
+        if self._out:
+            self._keep(parts, 0)
+            return
+        sent = 0
+        try:
+            sent = self.sock.sendmsg(parts if len(parts) <= _IOV_MAX else [b"".join(parts)])
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            raise Closed(str(error)) from error
+        if sent < sum(map(len, parts)):
+            self._keep(parts, sent)
+
+    def _keep(self, parts: list[m.Buffer], sent: int) -> None:
+        for part in parts:
+            length = len(part)
+            if sent >= length:
+                sent -= length
+                continue
+            view = memoryview(part)[sent:]
+            sent = 0
+            self._out.append(view)
+            self.queued += len(view)
+
+    def flush(self) -> bool:
+        """Sends what was kept; True if nothing is left. Raises Closed."""
+        out = self._out
+        while out:
+            parts = [out[index] for index in range(min(len(out), _IOV_MAX))]
+            try:
+                sent = self.sock.sendmsg(parts)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                raise Closed(str(error)) from error
+            self.queued -= sent
+            while sent:
+                view = out[0]
+                if sent < len(view):
+                    out[0] = view[sent:]
+                    break
+                sent -= len(view)
+                out.popleft()
+        return True
+
+    def receive(self, scratch: bytearray, *, keep: bool) -> Iterator[m.Message]:
+        """The whole messages that one read brings. Raises Closed, WireError.
+
+        With `keep` they own their memory; without, it is good until the scratch buffer is used again.
+        """
+        try:
+            count = self.sock.recv_into(scratch)
+        except (BlockingIOError, InterruptedError):
+            return iter(())
+        except OSError as error:
+            raise Closed(str(error)) from error
+        if not count:
+            raise Closed("end of file")
+        data = memoryview(scratch)[:count]
+        return self._reader.feed(memoryview(bytes(data)) if keep else data)
+
+    def close(self) -> None:
+        self._out.clear()
+        self.queued = 0
+        self.sock.close()
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The user on the other end, as the kernel knows it."""
+    if sys.platform == "linux":
+        return struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]  # type: ignore[no-any-return]
+    if hasattr(socket, "LOCAL_PEERCRED"):
+        found = sock.getsockopt(0, socket.LOCAL_PEERCRED, 76)
+        return struct.unpack_from("II", found)[1]  # type: ignore[no-any-return]
+    return os.geteuid()
+
+
+def prepare(sock: socket.socket) -> None:
+    sock.setblocking(False)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+    except OSError:
+        pass
+
+
+def connect(path: str, frame_limit: int) -> Connection | None:
+    """A connection to whoever listens there; None if nobody does now. PermissionError if it is another user."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        prepare(sock)
+        sock.connect(path)
+        uid = peer_uid(sock)
+        if uid != os.geteuid():
+            raise PermissionError(errno.EPERM, f"the process behind {path} runs as user {uid}")
+    except OSError as error:
+        sock.close()
+        if error.errno in _RETRY_CONNECT:
+            return None
+        raise
+    except BaseException:
+        sock.close()
+        raise
+    return Connection(sock, frame_limit)
+
+
+class Listener:
+    """The leader's socket, bound under a temporary name and renamed over the old one. Requires the leader's lock."""
+
+    def __init__(self, path: str) -> None:
+        temporary = path + "~"
+        try:
+            os.unlink(temporary)
+        except FileNotFoundError:
+            pass
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.sock.setblocking(False)
+            self.sock.bind(temporary)
+            os.chmod(temporary, 0o600)
+            self.sock.listen(1024)
+            os.rename(temporary, path)
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def accept(self, frame_limit: int) -> Connection | None:
+        """The next connection of this user's; None if none waits. OSError when descriptors have run out."""
+        while True:
+            try:
+                sock, _ = self.sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return None
+            except OSError as error:
+                if error.errno == errno.ECONNABORTED:
+                    continue
+                raise
+            try:
+                if peer_uid(sock) == os.geteuid():
+                    prepare(sock)
+                    return Connection(sock, frame_limit)
+            except OSError:
+                pass
+            sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
