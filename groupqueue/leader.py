@@ -169,7 +169,7 @@ class Leader:
                         self._send(guest, message)
             if not answered:
                 return
-            self.say(self._session.collect())
+            self.say(self._session.collect(time))
 
     def goodbye(self) -> None:
         """This process's own member leaves: what it holds goes to others."""

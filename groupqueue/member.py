@@ -130,7 +130,6 @@ class Member:
         self.current: dict[int, Item | None] = {}
         self.unfinished: deque[tuple[int, Item]] = deque()
         self.owing = 0
-        self.wanted = 1
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()
         self._selector.register(self._wakeup.fd, selectors.EVENT_READ, self._on_wakeup)
@@ -499,7 +498,7 @@ class Member:
         """Requires the lock and `_busy`."""
         self.armed = False
         self.pushed_at = now()
-        messages = self.session.collect()
+        messages = self.session.collect(self.pushed_at)
         if messages:
             self._emit(messages)
         if self._leader is not None:
@@ -567,7 +566,7 @@ class Member:
 
     def _receive(self, message: m.Message) -> None:
         with self.inbox_lock:
-            self.session.receive(message)
+            self.session.receive(message, now())
         if type(message) is m.Welcome:
             self._retry = FIRST_RETRY
             self._warned_of = ""

@@ -288,7 +288,7 @@ class GroupQueue(Generic[T]):
         if max_items < 1:
             raise ValueError(f"max_items must be at least 1, not {max_items!r}")
         member = self._member
-        member.wanted = max_items
+        member.session.wanted = max_items
         try:
             found = [self._receive(block, timeout)]
             while len(found) < max_items:
@@ -297,7 +297,7 @@ class GroupQueue(Generic[T]):
                 except (Empty, ShutDown):
                     break
         finally:
-            member.wanted = 1
+            member.session.wanted = 1
         return found
 
     def get_message(self, block: bool = True, timeout: float | None = None) -> Message[T]:

@@ -243,7 +243,7 @@ class Broker:
         if grants is not None:
             self.advance(member)
             if peer.granted and grants.taken == grants.end:
-                self._set_allowance(peer, now)
+                self._set_allowance(peer, want.spent)
         peer.waiting = want.waiting
         if want.ticket:
             peer.ticket = want.ticket
@@ -252,8 +252,8 @@ class Broker:
         else:
             self._wanting.pop(member, None)
 
-    def _set_allowance(self, peer: Peer, now: float) -> None:
-        pace = max(now - peer.granted_at, 1e-6) / peer.granted
+    def _set_allowance(self, peer: Peer, spent: int) -> None:
+        pace = max(spent, 1) / 1e6 / peer.granted
         peer.allowance = max(1, min(int(HOLD / pace), 8 * peer.granted, WINDOW))
         peer.granted = 0
 

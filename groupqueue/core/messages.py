@@ -53,10 +53,14 @@ class Items(NamedTuple):
 
 
 class Want(NamedTuple):
-    """`waiting` threads wait in get. With a ticket: answer `Nothing` at once if there is nothing."""
+    """`waiting` items are waited for. With a ticket: answer `Nothing` at once if there is nothing.
+
+    `spent`: microseconds since the last grant arrived here, which is how long its items lasted.
+    """
 
     waiting: int
     ticket: int
+    spent: int
 
 
 class Return(NamedTuple):

@@ -39,6 +39,8 @@ class Session:
         self._pid = pid
         self._mode = mode
         self._words = words
+        self.wanted = 1
+        self._granted_at = 0.0
         self._want_told = 0
         self._credit_told = 0
         self._want_ticket = 0
@@ -120,7 +122,7 @@ class Session:
 
     # Talking
 
-    def collect(self) -> list[m.Message]:
+    def collect(self, now: float) -> list[m.Message]:
         """What is to be sent now."""
         self.outbox.cut()
         self.outbox.cut_verdicts()
@@ -141,15 +143,16 @@ class Session:
                 question.asked = True
                 out.append(m.Request(ticket, question.request))
         getters = self.getters if not self.inbox.count else 0
+        spent = int(1e6 * (now - self._granted_at))
         if self._want_ticket and self._want_ticket != self._want_told:
             self._want_told = self._want_ticket
-            out.append(m.Want(getters, self._want_ticket))
+            out.append(m.Want(max(getters, self.wanted - 1), self._want_ticket, spent))
         elif getters and not self._want_told:
             self._want_told = -1
-            out.append(m.Want(getters, 0))
+            out.append(m.Want(max(getters, self.wanted), 0, spent))
         elif not self.getters and self._want_told == -1:
             self._want_told = 0
-            out.append(m.Want(0, 0))
+            out.append(m.Want(0, 0, spent))
         if self._credit_ticket and self._credit_ticket != self._credit_told:
             self._credit_told = self._credit_ticket
             out.append(m.WantCredit(self.putters, self._credit_ticket))
@@ -161,12 +164,13 @@ class Session:
             out.append(m.WantCredit(0, 0))
         return out
 
-    def receive(self, message: m.Message) -> None:
+    def receive(self, message: m.Message, now: float) -> None:
         """One message of the leader. Requires the inbox's lock as well."""
         kind = type(message)
         if kind is m.Grant:
             assert isinstance(message, m.Grant)
             self.inbox.add(message)
+            self._granted_at = now
             self._want_told = 0
             self._want_ticket = 0
         elif kind is m.Ack:
