@@ -658,14 +658,20 @@ class Member:
         if connection is not None:
             connection.close()
         self._selector.close()
-        self.role = Role.CLOSED
         with self.inbox_lock:
             self.session.disconnect()
+            self._use_words(memoryview(bytearray(4096)).cast("Q"), memoryview(bytearray(4096)))
             self._file.abandon()
-            self.inbox.rebind(self._file.words, self._file.ring)
         self._membership.leave()
         forking.unregister(self)
+        self.role = Role.CLOSED
         self.driver.stop()
+
+    def _use_words(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
+        """Another member file, or none; returns what had been granted and not been taken."""
+        self.words = words
+        self.session.words = words
+        return self.inbox.rebind(words, ring)
 
     def _rejoin(self, keep: bool = True) -> None:
         """The group's folder is gone or made anew, or its journal does not know us: begin again under another id.
@@ -677,11 +683,10 @@ class Member:
         file = MemberFile(self.paths.members)
         self._become_candidate()
         with self.inbox_lock:
+            self.session.rename(file.member)
+            left = self._use_words(file.words, file.ring)
             self._file.remove()
             self._file = file
-            self.words = file.words
-            self.session.rename(file.member, file.words)
-            left = self.inbox.rebind(file.words, file.ring)
         if keep:
             self.outbox.pending.extendleft((payload, None) for payload, _ in reversed(left))
 

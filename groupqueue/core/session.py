@@ -38,7 +38,7 @@ class Session:
         self.completed: deque[Call] = deque()
         self._pid = pid
         self._mode = mode
-        self._words = words
+        self.words = words
         self.wanted = 1
         self._granted_at = 0.0
         self._want_told = 0
@@ -75,10 +75,9 @@ class Session:
         for question in self.questions.values():
             question.asked = False
 
-    def rename(self, member: int, words: memoryview) -> None:
+    def rename(self, member: int) -> None:
         """The member begins anew under another id, in a group that knows nothing of it."""
         self.member = member
-        self._words = words
         self.credit.clear()
         self.misplaced = False
         self.disconnect()
@@ -127,7 +126,7 @@ class Session:
         self.outbox.cut()
         self.outbox.cut_verdicts()
         if self.outbox.dropped:
-            if self._words[CLAIMED]:
+            if self.words[CLAIMED]:
                 self.credit.extend([None] * self.outbox.dropped)
             self.outbox.dropped = 0
         if self.welcome is None:
@@ -147,7 +146,7 @@ class Session:
         if self._want_ticket and self._want_ticket != self._want_told:
             self._want_told = self._want_ticket
             out.append(m.Want(max(getters, self.wanted - 1), self._want_ticket, spent))
-        elif getters and not self._want_told:
+        elif getters and not self._want_told and not self.drained:
             self._want_told = -1
             out.append(m.Want(max(getters, self.wanted), 0, spent))
         elif not self.getters and self._want_told == -1:
@@ -195,7 +194,7 @@ class Session:
             self._on_recall(message.what)
         elif kind is m.Credit:
             assert isinstance(message, m.Credit)
-            self._words[CLAIMED] += message.count
+            self.words[CLAIMED] += message.count
             self.credit.extend([None] * message.count)
             self._credit_told = 0
             self._credit_ticket = 0
@@ -252,9 +251,9 @@ class Session:
                 except IndexError:
                     break
                 count += 1
-            self._words[CLAIMED] -= count
+            self.words[CLAIMED] -= count
             self._replies.append(m.ReturnCredit(count))
 
     def _unclaim(self, count: int) -> None:
-        if count and self._words[CLAIMED]:
-            self._words[CLAIMED] -= min(count, self._words[CLAIMED])
+        if count and self.words[CLAIMED]:
+            self.words[CLAIMED] -= min(count, self.words[CLAIMED])

@@ -51,16 +51,10 @@ class MemberFile:
         self.abandon()
 
     def abandon(self) -> None:
-        """Lets go of the file as a death would; in a forked child, of the copy.
-
-        The words stay usable, as memory that nobody else sees, for a thread that is still in get.
-        """
+        """Lets go of the file as a death would; in a forked child, of the copy. Nobody may use the words any more."""
         if self._map is not None:
-            words, ring = self.words, self.ring
-            self.words = memoryview(bytearray(words)).cast("B").cast("Q")
-            self.ring = memoryview(bytearray(ring))
-            words.release()
-            ring.release()
+            self.words.release()
+            self.ring.release()
             self._map.close()
             self._map = None
             os.close(self._fd)
