@@ -16,6 +16,12 @@ class _Queues:
     def JoinableQueue(self, maxsize: int = 0) -> JoinableGroupQueue[Any]:
         return JoinableGroupQueue(maxsize=maxsize)
 
+    def Pool(self, *args: Any, **kwargs: Any) -> Any:
+        """The method's own pool: it talks through the pipes inside its queues, which ours do not have."""
+        import multiprocessing
+
+        return multiprocessing.get_context(self.get_start_method()).Pool(*args, **kwargs)  # type: ignore[attr-defined]
+
     def SimpleQueue(self) -> GroupQueue[Any]:
         return GroupQueue(maxsize=0)
 
