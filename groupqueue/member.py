@@ -35,6 +35,7 @@ from groupqueue.core.session import Session
 from groupqueue.core.wire import WireError
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.leader import Leader
+from groupqueue.holdings import Unfinished
 from groupqueue.system import forking, process
 from groupqueue.system.cursors import MemberFile
 from groupqueue.system.deadline import Deadline, now
@@ -128,7 +129,7 @@ class Member:
         self.closing = False
         self.closed_by_exit = False
         self.current: dict[int, Item | None] = {}
-        self.unfinished: deque[tuple[int, Item]] = deque()
+        self.unfinished = Unfinished()
         self.owing = 0
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()

@@ -513,8 +513,8 @@ class GroupQueue(Generic[T]):
 
     def _take_credit(self, block: bool, timeout: float | None) -> None:
         member = self._member
-        deadline = Deadline(timeout if block else NO_LEADER)
         waits = block and (timeout is None or timeout > 0)
+        deadline = Deadline(timeout if waits else NO_LEADER)
         if not member.take_credit(waits, deadline):
             self._check_put("put")
             raise Full
@@ -566,7 +566,7 @@ class GroupQueue(Generic[T]):
         if item.flags & m.WANTS_REPLY:
             member.owing += 1
         if self._joinable:
-            member.unfinished.append((me, item))
+            member.unfinished.push(me, item)
         return item.obj
 
     def _take(self, block: bool, timeout: float | None, hold: bool, patient: bool = True) -> Item:
@@ -707,15 +707,7 @@ class JoinableGroupQueue(GroupQueue[T]):
         """
         member = self._member
         me = get_ident()
-        unfinished = member.unfinished
-        chosen = next((entry for entry in unfinished if entry[0] == me), None)
-        if chosen is None:
-            try:
-                chosen = unfinished[0]
-            except IndexError:
-                raise ValueError("task_done() called too many times") from None
-        unfinished.remove(chosen)
-        thread, item = chosen
+        thread, item = member.unfinished.pop(me)
         if member.current.get(thread) is item:
             member.current.pop(thread)
             if item.flags & m.WANTS_REPLY:

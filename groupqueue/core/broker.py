@@ -636,6 +636,8 @@ class Broker:
         return self._maxsize - self.state.queued - out
 
     def _pump_credit(self, now: float) -> None:
+        if self.state.shutdown:
+            return
         room = self._room()
         if room < len(self._wanting_credit) and self.state.untaken:
             self._advance_all()
