@@ -21,7 +21,7 @@ from groupqueue.core.wire import WireError
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.deadline import now
 from groupqueue.system.journal import Journal
-from groupqueue.system.leadership import Leadership
+from groupqueue.system.leadership import Leadership, read_note
 from groupqueue.system.membership import Terms
 from groupqueue.system.paths import GroupPaths
 from groupqueue.system.transport import SCRATCH, Closed, Connection, Listener
@@ -98,7 +98,8 @@ class Leader:
 
     def _recover(self, terms: Terms) -> None:
         state = self._journal.recover()
-        self._journal.begin(self._journal.last_epoch + 1, os.getpid())
+        note = read_note(self._paths)
+        self._journal.begin(max(self._journal.last_epoch, note.epoch if note is not None else 0) + 1, os.getpid())
         self._leadership.note(os.getpid(), state.epoch)
         for note in self._journal.notes:
             self._log(logging.ERROR, f"the journal is damaged, the rest is delivered: {note}")
@@ -280,10 +281,9 @@ class Leader:
                 self._stall(guest)
 
     def _receive(self, peer: Peer, message: m.Message, time: float) -> None:
-        try:
-            self._broker.receive(peer, message, time)
-        except KeyError:
-            raise WireError(f"a member sent a {type(message).__name__} frame") from None
+        if not self._broker.understands(message):
+            raise WireError(f"a member sent a {type(message).__name__} frame")
+        self._broker.receive(peer, message, time)
 
     def _welcome(self, guest: Guest, message: m.Message) -> None:
         if type(message) is not m.Hello:

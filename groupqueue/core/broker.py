@@ -22,7 +22,6 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-from zlib import crc32
 
 from groupqueue.core import messages as m
 from groupqueue.core.ports import CursorsPort, JournalPort
@@ -35,6 +34,7 @@ GRACE = 0.25
 LOOK = 0.01
 WINDOW = 2048
 MAX_ENTRIES = 400
+MAX_IDS = 1000
 MAX_GRANT_BYTES = 4 * 1024 * 1024
 
 
@@ -180,14 +180,20 @@ class Broker:
         for item in state.held_by(member):
             known = True
             self._bring_back(item, death)
-        heard = [number for number, reply in state.replies.items() if reply.producer == member]
-        if heard:
-            self._journal.append(Kind.HEARD, heard)
-            state.apply_heard(heard)
+        self._record_each(
+            Kind.HEARD, [number for number, reply in state.replies.items() if reply.producer == member], state.apply_heard
+        )
         if known:
             self._journal.append(Kind.GONE, (member,))
             state.apply_gone(member)
         self._release()
+
+    def _record_each(self, kind: Kind, ids: Sequence[int], apply: Callable[[Sequence[int]], None]) -> None:
+        """A record that is a list of ids, or as many of it as they need."""
+        for start in range(0, len(ids), MAX_IDS):
+            part = ids[start : start + MAX_IDS]
+            self._journal.append(kind, part)
+            apply(part)
 
     def _bring_back(self, item: int, death: bool) -> None:
         state = self.state
@@ -201,7 +207,7 @@ class Broker:
             state.apply_requeue(item, attempt + 1, deaths)
 
     def _lose(self, item: int, batch: Batch, reason: str) -> None:
-        self._reply_for(item, batch, m.REPLY_LOST, reason.encode(), finish=False)
+        self._reply_lost(item, batch, reason)
         self._journal.append(Kind.FAILED, (item,), reason.encode())
         self.state.apply_failed(item, reason)
 
@@ -214,6 +220,10 @@ class Broker:
             self._pending = [pending for pending in self._pending if pending.member != member]
 
     # Messages
+
+    def understands(self, message: m.Message) -> bool:
+        """Whether a member may say this."""
+        return type(message) in self._handlers
 
     def receive(self, peer: Peer, message: m.Message, now: float) -> None:
         """One message of a connected member. NoRoom: nothing of it was done, and it can be tried again."""
@@ -291,9 +301,9 @@ class Broker:
         if self._holds(peer, answer.id, answer.attempt):
             batch = self.state.held[answer.id].batch
             finish = bool(answer.finish)
-            if not self._reply_for(answer.id, batch, answer.status, answer.body, finish, answer.check) and finish:
-                self._journal.append(Kind.FINISH, (answer.id, 1))
+            self._reply_for(answer.id, batch, answer.status, answer.body, finish, answer.check)
             if finish:
+                self._journal.append(Kind.FINISH, (answer.id, 1))
                 self.state.apply_finish([(answer.id, 1)])
             self._release()
         self._settle(peer, answer.number)
@@ -317,10 +327,8 @@ class Broker:
             for number, reply in self.state.replies.items()
             if reply.seq == heard.seq and reply.producer == peer.member
         ]
-        if numbers:
-            self._journal.append(Kind.HEARD, numbers)
-            self.state.apply_heard(numbers)
-            self._release()
+        self._record_each(Kind.HEARD, numbers, self.state.apply_heard)
+        self._release()
 
     def _on_withdraw(self, peer: Peer, message: m.Withdraw, now: float) -> None:
         batch, item = self._find_seq(peer.member, message.seq)
@@ -392,32 +400,43 @@ class Broker:
     # Replies
 
     def _reply_for(
-        self, item: int, batch: Batch, status: int, body: m.Buffer, finish: bool, check: int | None = None
-    ) -> bool:
-        """Journals and sends the reply of a held item, if somebody still wants one. True if it is in the journal."""
+        self, item: int, batch: Batch, status: int, body: m.Buffer, finish: bool, check: int
+    ) -> None:
+        """Journals and sends the reply of a held item, if somebody still wants one."""
         state = self.state
-        if not batch.flags & m.WANTS_REPLY or item in state.answered or not self._lives(batch.producer):
-            return False
+        if not self._is_awaited(item, batch):
+            return
         seq = batch.first_seq + item - batch.first_id
-        reply_id = state.next_id
-        words = (reply_id, item, batch.producer, seq, status, int(finish))
-        location = self._journal.append_data(
-            Kind.REPLY, words, [body], len(body), crc32(body) if check is None else check
-        )
-        reply = Reply(item, batch.producer, seq, status, len(body), location)
-        state.apply_reply(reply_id, reply)
+        words = (state.next_id, item, batch.producer, seq, status, int(finish))
+        location = self._journal.append_data(Kind.REPLY, words, [body], len(body), check)
+        self._send_new_reply(batch, Reply(item, batch.producer, seq, status, len(body), location))
+
+    def _reply_lost(self, item: int, batch: Batch, reason: str) -> None:
+        """As `_reply_for`, but says that no reply will come. It needs no new room."""
+        if not self._is_awaited(item, batch):
+            return
+        seq = batch.first_seq + item - batch.first_id
+        self._journal.append(Kind.LOST, (self.state.next_id, item, batch.producer, seq), reason.encode())
+        self._send_new_reply(batch, Reply(item, batch.producer, seq, m.REPLY_LOST, 0, None, reason))
+
+    def _is_awaited(self, item: int, batch: Batch) -> bool:
+        wanted = batch.flags & m.WANTS_REPLY and item not in self.state.answered
+        return bool(wanted) and self._lives(batch.producer)
+
+    def _send_new_reply(self, batch: Batch, reply: Reply) -> None:
+        self.state.apply_reply(self.state.next_id, reply)
         if batch.flags & m.DURABLE:
             self._unsynced = True
         peer = self.peers.get(batch.producer)
         if peer is not None:
             self._send_reply(peer, reply)
-        return True
 
     def _lives(self, producer: int) -> bool:
         return producer in self.peers or self._cursors.taken(producer) is not None
 
     def _send_reply(self, peer: Peer, reply: Reply) -> None:
-        self._send(peer, m.Reply(reply.seq, reply.status, self._journal.read(reply.location)))
+        body = self._journal.read(reply.location) if reply.location is not None else reply.text.encode()
+        self._send(peer, m.Reply(reply.seq, reply.status, body))
 
     # Decisions
 
@@ -661,6 +680,7 @@ class Broker:
         count = min(room, peer.credit_waiting + bool(peer.credit_ticket) + extra)
         peer.credit_allowance = min(2 * peer.credit_allowance, 1024)
         peer.credit += count
+        self._cursors.credit(peer.member, count)
         peer.credit_waiting = 0
         peer.credit_ticket = 0
         del self._wanting_credit[peer.member]
@@ -762,9 +782,7 @@ class Broker:
             self._result_items(peer, request.ticket, failed)
         elif do == "requeue_failed":
             items = sorted(self.state.failed)
-            if items:
-                self._journal.append(Kind.RETRY, items)
-                self.state.apply_retry(items)
+            self._record_each(Kind.RETRY, items, self.state.apply_retry)
             self._result(peer, request.ticket, {"count": len(items)})
         elif do == "clear":
             self._pending.append(Pending(peer.member, request.ticket, "clear", now + GRACE))
@@ -819,7 +837,7 @@ class Broker:
             assert run.batch is not None
             if run.batch.flags & m.WANTS_REPLY:
                 for item in range(run.first, run.first + run.count):
-                    self._reply_for(item, run.batch, m.REPLY_LOST, b"the queue was cleared", finish=True)
+                    self._reply_lost(item, run.batch, "the queue was cleared")
             words += (run.first, run.count)
             count += run.count
         for start in range(0, len(words), 1000):

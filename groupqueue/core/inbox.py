@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from groupqueue.core import messages as m
 
-TAKEN, CLAIMED, ATTENTION = 0, 1, 2
+TAKEN, SETTLED, ATTENTION, CREDITED = 0, 1, 2, 3
 RING = 4096
 
 

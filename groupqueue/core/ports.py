@@ -46,5 +46,8 @@ class CursorsPort(Protocol):
     def claimed(self, member: int) -> int:
         """How much credit the member has that no journaled item has used."""
 
+    def credit(self, member: int, count: int) -> None:
+        """Notes, before it is sent, that the member is given this much credit."""
+
     def attend(self, member: int, state: int) -> None:
         """Asks the member to speak at its next take: 1, to tell its cursor; 2, also to return the rest."""

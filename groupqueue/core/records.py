@@ -50,6 +50,7 @@ class Kind(enum.IntEnum):
     SHUTDOWN = 13  # state
     RETRY = 14  # ids...
     EPOCH = 15  # epoch, pid
+    LOST = 16  # id, item id, producer, seq | reason
 
 
 class SegmentKind(enum.IntEnum):

@@ -15,7 +15,7 @@ from typing import Any
 from groupqueue.core import messages as m
 from groupqueue.core.broker import unpack_result
 from groupqueue.core.calls import Call, Question
-from groupqueue.core.inbox import CLAIMED, Inbox
+from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
 from groupqueue.core.outbox import Outbox
 
 
@@ -46,7 +46,8 @@ class Session:
         self._want_ticket = 0
         self._credit_ticket = 0
         self._ticket = 0
-        self._withdrawals: list[Call] = []
+        self._withdrawals: dict[int, Call] = {}
+        self._withdrawals_told: set[int] = set()
         self._replies: list[m.Message] = []
 
     # Connecting
@@ -55,6 +56,9 @@ class Session:
         """Begins a conversation."""
         self.disconnect()
         self.outbox.restart()
+        # What a dead leader sent and nobody read is lost: what counts is what is here.
+        outstanding = len(self.credit) + self.outbox.waiting
+        self.words[SETTLED] = max(self.words[CREDITED] - outstanding, 0)
         about = {
             "mode": self._mode,
             "credit": len(self.credit) + len(self.outbox.pending),
@@ -72,6 +76,7 @@ class Session:
         self._want_told = 0
         self._credit_told = 0
         self._replies.clear()
+        self._withdrawals_told.clear()
         for question in self.questions.values():
             question.asked = False
 
@@ -116,8 +121,8 @@ class Session:
     def withdraw(self, call: Call) -> None:
         """The caller of `put_wait` gives up: nobody shall get the item who has not got it yet."""
         call.withdrawn = True
-        if call.seq:
-            self._withdrawals.append(call)
+        if call.seq and call.answer is None:
+            self._withdrawals[call.seq] = call
 
     # Talking
 
@@ -126,7 +131,7 @@ class Session:
         self.outbox.cut()
         self.outbox.cut_verdicts()
         if self.outbox.dropped:
-            if self.words[CLAIMED]:
+            if self.words[CREDITED]:
                 self.credit.extend([None] * self.outbox.dropped)
             self.outbox.dropped = 0
         if self.welcome is None:
@@ -134,9 +139,10 @@ class Session:
         out = self._replies
         self._replies = []
         out += self.outbox.unsent()
-        for call in self._withdrawals:
-            out.append(m.Withdraw(call.seq))
-        self._withdrawals.clear()
+        for seq in self._withdrawals:
+            if seq not in self._withdrawals_told:
+                self._withdrawals_told.add(seq)
+                out.append(m.Withdraw(seq))
         for ticket, question in self.questions.items():
             if not question.asked:
                 question.asked = True
@@ -181,6 +187,7 @@ class Session:
         elif kind is m.Reply:
             assert isinstance(message, m.Reply)
             call = self.outbox.calls.pop(message.seq, None)
+            self._forget_withdrawal(message.seq)
             if call is not None:
                 call.resolve(message.status, message.body)
                 if call.callback is not None:
@@ -194,7 +201,6 @@ class Session:
             self._on_recall(message.what)
         elif kind is m.Credit:
             assert isinstance(message, m.Credit)
-            self.words[CLAIMED] += message.count
             self.credit.extend([None] * message.count)
             self._credit_told = 0
             self._credit_ticket = 0
@@ -206,6 +212,7 @@ class Session:
         elif kind is m.Withdrawn:
             assert isinstance(message, m.Withdrawn)
             call = self.outbox.calls.get(message.seq)
+            self._forget_withdrawal(message.seq)
             if call is not None:
                 call.gone = bool(message.gone)
                 if message.gone:
@@ -251,9 +258,13 @@ class Session:
                 except IndexError:
                     break
                 count += 1
-            self.words[CLAIMED] -= count
+            self.words[SETTLED] += count
             self._replies.append(m.ReturnCredit(count))
 
+    def _forget_withdrawal(self, seq: int) -> None:
+        self._withdrawals.pop(seq, None)
+        self._withdrawals_told.discard(seq)
+
     def _unclaim(self, count: int) -> None:
-        if count and self.words[CLAIMED]:
-            self.words[CLAIMED] -= min(count, self.words[CLAIMED])
+        if count and self.words[CREDITED]:
+            self.words[SETTLED] += min(count, self.words[CREDITED] - self.words[SETTLED])

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from groupqueue.core.messages import WANTS_REPLY
+from groupqueue.core.messages import REPLY_LOST, WANTS_REPLY
 
 FORMAT = 1
 
@@ -120,11 +120,14 @@ class Failed:
 
 
 class Reply:
-    """A reply that its caller has not yet confirmed."""
+    """A reply that its caller has not yet confirmed. Without a location it is `text`, and says that none will come."""
 
-    __slots__ = ("item", "location", "producer", "seq", "size", "status")
+    __slots__ = ("item", "location", "producer", "seq", "size", "status", "text")
 
-    def __init__(self, item: int, producer: int, seq: int, status: int, size: int, location: Any) -> None:
+    def __init__(
+        self, item: int, producer: int, seq: int, status: int, size: int, location: Any, text: str = ""
+    ) -> None:
+        self.text = text
         self.item = item
         self.producer = producer
         self.seq = seq
@@ -308,7 +311,7 @@ class State:
         self.next_id = max(self.next_id, reply_id + 1)
         self.replies[reply_id] = reply
         self.bytes += reply.size
-        if reply.item in self.held:
+        if self.find(reply.item) is not None:
             self.answered.add(reply.item)
 
     def apply_heard(self, reply_ids: Iterable[int]) -> None:
@@ -317,12 +320,12 @@ class State:
             reply = self.replies.pop(reply_id, None)
             if reply is not None:
                 self.bytes -= reply.size
-                self.released.append(reply.location)
+                if reply.location is not None:
+                    self.released.append(reply.location)
 
-    def apply_producers(self, next_id: int, total_put: int, last_seqs: Iterable[tuple[int, int]]) -> None:
+    def apply_producers(self, next_id: int, last_seqs: Iterable[tuple[int, int]]) -> None:
         """What a removed segment had been alone to tell."""
         self.next_id = max(self.next_id, next_id)
-        self.total_put = max(self.total_put, total_put)
         for producer, seq in last_seqs:
             if seq > self.last_seq.get(producer, 0):
                 self.last_seq[producer] = seq
@@ -506,7 +509,12 @@ class State:
             "failed": [[item, failed.reason] for item, failed in self.failed.items()],
             "attempts": [[item, *counts] for item, counts in self.attempts.items()],
             "answered": list(self.answered),
-            "replies": list(self.replies),
+            "replies": [number for number, reply in self.replies.items() if reply.location is not None],
+            "lost_replies": [
+                [number, reply.item, reply.producer, reply.seq, reply.text]
+                for number, reply in self.replies.items()
+                if reply.location is None
+            ],
         }
 
 
@@ -523,6 +531,8 @@ class Rebuild:
         self._items: list[tuple[tuple[int, ...], int, Any]] = []
         self._replies: list[tuple[tuple[int, ...], int, Any]] = []
         self._finishing: list[int] = []
+        self._young: list[tuple[int, int]] = []
+        self._counted = (0, 0)
 
     def add_items(self, words: tuple[int, ...], size: int, location: Any) -> None:
         """The words of an ITEMS record, in the order of the format."""
@@ -561,6 +571,8 @@ class Rebuild:
         state.next_id = next_id
         for words, size, location in young:
             state.apply_items(*words, size, location)  # type: ignore[call-arg,arg-type]
+            self._young.append((words[1], words[3]))
+        self._counted = (next_id, state.total_put - sum(count for _, count in self._young))
         kept = set(saved.get("replies", ()))
         for words, size, location in self._replies:
             reply_id, item, producer, seq, status, finish = words
@@ -571,13 +583,19 @@ class Rebuild:
             if reply_id >= next_id:
                 self._finishing.append(item if finish else -item)
 
+    def count(self, next_id: int, total_put: int) -> None:
+        """A later record tells how many items had been put before `next_id`."""
+        self._counted = (next_id, total_put)
+
     def finish(self) -> State:
         """What replies younger than the checkpoint say of their items is said last: they were sent of held items."""
         for item in self._finishing:
             if item > 0:
                 self.state.apply_finish([(item, 1)])
-            elif -item in self.state.held:
+            elif self.state.find(-item) is not None:
                 self.state.answered.add(-item)
+        next_id, total_put = self._counted
+        self.state.total_put = total_put + sum(count for first, count in self._young if first >= next_id)
         self.state.total_finished = self.state.total_put - self.state.unfinished - len(self.state.failed)
         return self.state
 
@@ -619,6 +637,8 @@ class Rebuild:
             if batch is not None:
                 state.failed[item] = Failed(batch, reason)
         state.answered = set(saved["answered"])
+        for number, item, producer, seq, text in saved["lost_replies"]:
+            state.replies[number] = Reply(item, producer, seq, REPLY_LOST, 0, None, text)
 
     def _revive(self, first: int, count: int) -> Batch | None:
         batch = self.state.find(first)

@@ -9,6 +9,7 @@ before anything else is believed, and a decoder keeps nothing of a frame that is
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,7 @@ KINDS: tuple[type[Any], ...] = (
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _HAS_BODY = tuple(bool(kind._fields) and kind._fields[-1] == "body" for kind in KINDS)
 _WORDS = tuple(len(kind._fields) - body for kind, body in zip(KINDS, _HAS_BODY))
+_CHECKED = frozenset((_NUMBER[m.Hello], _NUMBER[m.Done], _NUMBER[m.Request]))
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6
@@ -85,10 +87,26 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
         check_sizes(items.count, body)
         return items
     if _HAS_BODY[kind]:
-        return KINDS[kind](*values, body)  # type: ignore[no-any-return]
+        message = KINDS[kind](*values, body)
+        if kind in _CHECKED:
+            _check_body(message)
+        return message  # type: ignore[no-any-return]
     if len(body):
         raise WireError(f"{KINDS[kind].__name__} frame with {len(body)} bytes of body")
     return KINDS[kind](*values)  # type: ignore[no-any-return]
+
+
+def _check_body(message: m.Hello | m.Done | m.Request) -> None:
+    if type(message) is m.Done:
+        if len(message.body) % 16:
+            raise WireError(f"Done frame with {len(message.body)} bytes of pairs")
+        return
+    try:
+        found = json.loads(bytes(message.body))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise WireError(f"{type(message).__name__} frame whose body is no JSON object")
 
 
 def check_sizes(count: int, body: memoryview) -> None:

@@ -22,7 +22,7 @@ import pickle
 from types import FunctionType
 from typing import Any, Protocol
 
-from groupqueue.serializers import identity as identity  # not lazily: it holds the token that forks inherit
+from groupqueue.serializers import byvalue
 
 __all__ = ["DefaultSerializer", "Serializer", "default_serializer"]
 
@@ -60,17 +60,17 @@ class DefaultSerializer:
         except MemoryError:
             raise
         except Exception as exc:  # noqa: BLE001 - the program's code runs in there
-            return _by_value(obj, exc)
+            return byvalue.dumps(obj, exc)
         # Asking for one byte first costs 20 ns where a search costs 90, and most small items refer to no global.
         if len(data) < _LARGE:
             if _STACK_GLOBAL not in data:
                 return data
             if data.find(_MAIN) >= 0:
-                return _by_value(obj, None)
+                return byvalue.dumps(obj, None)
         elif type(obj) not in _PLAIN and _mentions_main(data):
-            return _by_value(obj, None)
+            return byvalue.dumps(obj, None)
         if isinstance(obj, BaseException) and type(type(obj).__init__) is FunctionType:
-            return _by_value(obj, None)  # C pickle would have that __init__ called with other arguments
+            return byvalue.dumps(obj, None)  # C pickle would have that __init__ called with other arguments
         return data
 
 
@@ -79,12 +79,6 @@ def default_serializer() -> DefaultSerializer:
 
 
 _DEFAULT = DefaultSerializer()
-
-
-def _by_value(obj: Any, cause: Exception | None) -> bytes:
-    from groupqueue.serializers import byvalue
-
-    return byvalue.dumps(obj, cause)
 
 
 def _mentions_main(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from groupqueue.serializers.shapes import content_of
 _VISITED_AT_MOST = 200_000
 _PATH_AT_MOST = 300
 _KEYS = (str, bytes, int, float, bool, type(None))
-_LEAVES = (*_KEYS, complex, bytearray, CodeType, ModuleType)
+_LEAVES = frozenset({*_KEYS, complex, bytearray, CodeType, ModuleType})
 
 Edge = tuple[str, Any]
 
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 def explain(root: Any, refused: Refused) -> str:
     culprit, cause = refused.culprit, refused.__cause__
-    if isinstance(culprit, type):
+    if issubclass(type(culprit), type):
         what = f"cannot pickle class {_full_name(culprit)!r}"
     else:
         what = f"cannot pickle {_full_name(type(culprit))!r} object"
@@ -47,17 +47,20 @@ def _full_name(kind: type) -> str:
 
 def path_to(root: Any, culprit: Any) -> str | None:
     """The shortest path from `obj`, written as one would in Python; `{}` in an edge is what it goes out from."""
+    if root is culprit:
+        return "obj"
     queue: deque[tuple[str, Any]] = deque([("obj", root)])
     seen: dict[int, Any] = {}
     while queue and len(seen) < _VISITED_AT_MOST:
         path, obj = queue.popleft()
-        if obj is culprit:
-            return path if len(path) <= _PATH_AT_MOST else f"{path[:140]} ... {path[-140:]}"
-        if id(obj) in seen or isinstance(obj, _LEAVES):
-            continue
-        seen[id(obj)] = obj
         try:
-            queue.extend((edge.replace("{}", path, 1), child) for edge, child in _edges(obj))
+            for edge, child in _edges(obj):
+                if child is culprit:
+                    found = edge.replace("{}", path, 1)
+                    return found if len(found) <= _PATH_AT_MOST else f"{found[:140]} ... {found[-140:]}"
+                if id(child) not in seen and type(child) not in _LEAVES:
+                    seen[id(child)] = child
+                    queue.append((edge.replace("{}", path, 1), child))
         except Exception:  # noqa: BLE001 - the program's code runs in there
             continue
     return None

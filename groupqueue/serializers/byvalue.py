@@ -120,7 +120,7 @@ class Pickler(pickle.Pickler):
         reduction = reduce(obj) if reduce is not None else obj.__reduce_ex__(5)
         if isinstance(reduction, str):
             return _named_object(obj, reduction)
-        return checked(obj, kind, reduction)
+        return checked(kind, reduction)
 
 
 def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None) -> bytes:

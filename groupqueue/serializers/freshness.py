@@ -73,7 +73,7 @@ class Snapshot:
             self._value(value)
 
     def _value(self, value: Any) -> None:
-        if type(value) in _ATOMS or value is _ABSENT or isinstance(value, _REACHED):
+        if type(value) in _ATOMS or value is _ABSENT or issubclass(type(value), _REACHED):
             return
         if type(value) in (tuple, frozenset):
             for element in value:

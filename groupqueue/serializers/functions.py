@@ -14,7 +14,6 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from groupqueue.serializers.identity import MAINS
-from groupqueue.serializers.lazydill import dill
 from groupqueue.serializers.shapes import content_of
 
 if TYPE_CHECKING:
@@ -43,13 +42,15 @@ def global_names(code: CodeType) -> tuple[str, ...]:
 
 
 def code_args(code: CodeType) -> tuple[Any, ...]:
-    """What dill's `_create_code` takes, in the order of this Python's code type."""
-    return (sys.implementation.cache_tag, *_code_getter()(code))
+    """What `rebuild.code` takes: whose code it is, and the arguments of the code type there."""
+    return (sys.implementation.cache_tag, *_code_parts(code))
 
 
-@lru_cache(maxsize=1)
-def _code_getter() -> Any:
-    return attrgetter(*("co_" + name for name in dill().CODE_PARAMS))
+_CODE_PARAMETERS = """
+    argcount posonlyargcount kwonlyargcount nlocals stacksize flags code consts names varnames filename name qualname
+    firstlineno linetable exceptiontable freevars cellvars
+"""
+_code_parts = attrgetter(*(f"co_{name}" for name in _CODE_PARAMETERS.split() if hasattr(CodeType, f"co_{name}")))
 
 
 def function_parts(pickler: Pickler, func: FunctionType) -> tuple[tuple[Any, ...], dict[str, Any]]:

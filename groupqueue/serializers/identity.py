@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from groupqueue.serializers.shapes import digest, name_of, shape_of
+
 MAINS = ("__main__", "__mp_main__")
 
 _TOKEN = os.urandom(16).hex()
@@ -69,11 +71,6 @@ def resolve(module: str, qualname: str) -> Any:
     return found
 
 
-def name_of(obj: Any) -> str:
-    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
-    return name if isinstance(name, str) else type(obj).__qualname__
-
-
 def is_named(obj: Any, name: str | None = None) -> bool:
     """Whether a `__main__` of this process has `obj` under its own name."""
     name = name or name_of(obj)
@@ -95,8 +92,6 @@ def record_of(obj: Any, name: str | None = None) -> Record:
     """The record of a definition, made at the first question: then it is one of this process's own."""
     record = known(obj)
     if record is None:
-        from groupqueue.serializers.shapes import digest, shape_of
-
         name = name or name_of(obj)
         shape = shape_of(obj)
         if is_named(obj, name):

@@ -20,7 +20,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from groupqueue.serializers.identity import Header, adopt, find, known, remember
-from groupqueue.serializers.lazydill import dill
+from groupqueue.serializers.lazydill import create_code, create_function, dill
 
 _HEAP_TYPE = 1 << 9
 _HOOKS_OF_TYPING = {"typing", "typing_extensions"}
@@ -67,12 +67,11 @@ def fill_singleton(obj: Any, state: dict[str, Any]) -> None:
 def code(runtime: str, *args: Any) -> CodeType:
     if runtime != sys.implementation.cache_tag:
         raise pickle.UnpicklingError(f"the item brings code of {runtime}, this is {sys.implementation.cache_tag}")
-    created: CodeType = dill()._create_code(*args)
-    return created
+    return create_code(*args)
 
 
 def function(code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None) -> Any:
-    return dill()._create_function(code, namespace, name, None, closure)
+    return create_function(code, namespace, name, None, closure)
 
 
 def fill_function(func: FunctionType, state: dict[str, Any]) -> None:

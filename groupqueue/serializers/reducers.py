@@ -7,7 +7,6 @@ dill's ways with the first two.
 
 from __future__ import annotations
 
-import abc
 import copyreg
 import dataclasses
 import functools
@@ -105,7 +104,7 @@ def _weak_set(_: Pickler, elements: Any) -> Any:
 
 
 def descriptor_reduction(descriptor: Any) -> Any:
-    """Of a class derived from property, staticmethod or classmethod."""
+    """Of a property, staticmethod or classmethod, or of a class derived from them."""
     if isinstance(descriptor, property):
         args: tuple[Any, ...] = (property, descriptor.fget, descriptor.fset, descriptor.fdel, descriptor.__doc__)
     else:
@@ -124,12 +123,12 @@ def is_plain(kind: Any) -> bool:
     )
 
 
-def checked(obj: Any, kind: type, reduction: Any) -> Any:
+def checked(kind: type, reduction: Any) -> Any:
     """An object's own reduction, unless it is sure to fail in the receiver."""
     if type(reduction) is not tuple or len(reduction) < 2:
         return reduction  # the pickler says what is wrong with it
     callee, args = reduction[:2]
-    if isinstance(obj, BaseException) and callee is kind:
+    if issubclass(kind, BaseException) and callee is kind:
         return _exception(kind, reduction)
     if callee is copyreg.__newobj__:  # type: ignore[attr-defined]
         new: Any = kind.__new__
@@ -151,8 +150,7 @@ def _exception(kind: type[BaseException], reduction: tuple[Any, ...]) -> Any:
 def _table() -> dict[type, Callable[[Any, Any], Any]]:
     mappings: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
     views = [getattr(mapping, view)() for mapping in mappings for view in ("keys", "values", "items")]
-    by_dill = [property, staticmethod, classmethod, types.MappingProxyType, super, weakref.ref, *map(type, views)]
-    by_dill += [abc.abstractproperty, abc.abstractstaticmethod, abc.abstractclassmethod]
+    by_dill = [types.MappingProxyType, super, weakref.ref, *map(type, views)]
     table: dict[type, Callable[[Any, Any], Any]] = dict.fromkeys(by_dill, _by_dill)
     table |= {
         Attachment: lambda _, call: (rebuild.attach, (call.cls, call.functions)),

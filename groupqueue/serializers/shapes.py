@@ -11,14 +11,17 @@ from hashlib import blake2b
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-from groupqueue.serializers.identity import name_of
-
 _ATOMS = (int, str, bytes, float, complex, bool, type(None))
 LRU_CACHE = type(functools.lru_cache(len))
 
 
 def digest(*parts: Any) -> bytes:
     return blake2b(repr(parts).encode("utf-8", "backslashreplace"), digest_size=16).digest()
+
+
+def name_of(obj: Any) -> str:
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None)
+    return name if isinstance(name, str) else type(obj).__qualname__
 
 
 def shape_of(obj: Any) -> bytes:

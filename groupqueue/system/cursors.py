@@ -1,7 +1,7 @@
 """
 The members' files: `members/<id>`, flocked by its owner for life, mapped by its owner and by the leader.
 
-Words (u64, native): taken, claimed, attention. From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if
+Words (u64, native): taken, settled, attention, credited. The leader writes the last two, the owner the first two. From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if
 the item was taken to be held. The owner writes the ring before `taken`; the leader grants no position whose byte in the
 ring it has not read.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 
-from groupqueue.core.inbox import ATTENTION, CLAIMED, RING, TAKEN
+from groupqueue.core.inbox import ATTENTION, CREDITED, RING, SETTLED, TAKEN
 from groupqueue.system.journal import allocate
 from groupqueue.system.locks import try_lock
 
@@ -74,7 +74,12 @@ class Cursors:
 
     def claimed(self, member: int) -> int:
         words = self._words(member)
-        return 0 if words is None else int(words[CLAIMED])
+        return 0 if words is None else max(int(words[CREDITED]) - int(words[SETTLED]), 0)
+
+    def credit(self, member: int, count: int) -> None:
+        words = self._words(member)
+        if words is not None:
+            words[CREDITED] += count
 
     def attend(self, member: int, state: int) -> None:
         words = self._words(member)

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from groupqueue.core import records
-from groupqueue.core.messages import Buffer
+from groupqueue.core.messages import REPLY_LOST, Buffer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
-from groupqueue.core.state import Rebuild, State
+from groupqueue.core.state import Rebuild, Reply, State
 from groupqueue.exceptions import GroupVersionError
 
 BASE_SIZE = 512 * 1024
@@ -32,6 +32,11 @@ LARGEST_SIZE = 256 * 1024 * 1024
 LEDGER_SIZE = 256 * 1024
 SPARE_BYTES = 8 * 1024 * 1024
 _IOV_MAX = 1000
+_MOST_PRODUCERS = 10_000
+
+# A checkpoint leaves at least this much of its ledger free; an entry of it takes about so many bytes.
+_LEAST_LEDGER = 64 * 1024
+_ENTRY_BYTES = 48
 
 # A segment's number is its leader's epoch and a counter: never used twice, so old bytes are never taken for new ones.
 _COUNTER_BITS = 32
@@ -111,6 +116,20 @@ class Segment:
         self.producers = set()
         self.damaged = False
 
+    def resize(self, size: int) -> None:
+        """Changes the size of the file; NoRoom if the disk is full, and it is as it was."""
+        try:
+            if size > self.size:
+                allocate(self.fd, size)
+            else:
+                os.ftruncate(self.fd, size)
+        except OSError as error:
+            if is_full(error):
+                raise NoRoom(str(error)) from error
+            raise
+        self.map = None
+        self.size = size
+
     def close(self) -> None:
         """Views that are still in use keep the mapping alive until they go."""
         self.map = None
@@ -151,6 +170,7 @@ class Journal:
         self._dirty: set[Segment] = set()
         self._new_names = False
         self._counter = 0
+        self._last_number = 0
 
     @property
     def disk_bytes(self) -> int:
@@ -170,6 +190,10 @@ class Journal:
         for name in sorted(os.listdir(self.path)):
             if name.startswith("items-"):
                 self._read_items(name, rebuild)
+            elif name.startswith("spare-"):
+                spare = Segment.open(os.path.join(self.path, name), 0)
+                self._header(spare)
+                spare.close()
         rebuild.settle()
         for record in later:
             _replay(rebuild, record)
@@ -178,19 +202,26 @@ class Journal:
             for batch in self.state.batches.values():
                 batch.location.segment.live += 1
             for reply in self.state.replies.values():
-                reply.location.segment.live += 1
+                if reply.location is not None:
+                    reply.location.segment.live += 1
             self.state.released.clear()
         return self.state
 
     def begin(self, epoch: int, pid: int) -> None:
-        """Makes the journal this leader's to write: the records from here on carry its epoch."""
+        """Makes the journal this leader's to write: the records from here on carry its epoch.
+
+        `epoch` must be above `last_epoch`, and above any that is known from elsewhere.
+        """
         self._epoch = self.state.epoch = epoch
         self._adopt_leftovers()
         if self._ledger is None:
             self._roll()
+            self._prepare_other()
         elif self._ledger.damaged:
             self._set_aside_ledger()
         else:
+            if self._other is None:
+                self._prepare_other()
             self.append(Kind.EPOCH, (epoch, pid))
         for segment in sorted(self._items.values(), key=lambda found: found.number):
             if not segment.live:
@@ -201,7 +232,7 @@ class Journal:
     @property
     def last_epoch(self) -> int:
         """The highest epoch of which anything is left."""
-        return max([self.state.epoch, *(number >> _COUNTER_BITS for number in self._items)])
+        return max(self.state.epoch, self._last_number >> _COUNTER_BITS)
 
     def _adopt_leftovers(self) -> None:
         for name in os.listdir(self.path):
@@ -217,6 +248,7 @@ class Journal:
 
     def _read_ledger(self) -> tuple[dict[str, Any] | None, list[records.Record]]:
         found = []
+        unreadable: list[tuple[int, str]] = []
         for index in (0, 1):
             path = os.path.join(self.path, f"ledger-{index}")
             try:
@@ -231,12 +263,16 @@ class Journal:
             if first is not None and first.kind == Kind.CHECKPOINT:
                 found.append((segment.number, segment, first))
             else:
-                if segment.size and any(segment.view()[:64]):
-                    self.notes.append(f"{os.path.basename(path)} has no checkpoint that can be read")
+                if header is not None or (segment.size and any(segment.view()[:64])):
+                    unreadable.append((segment.number if header is not None else 0, os.path.basename(path)))
                 self._other = segment
+        found.sort(key=lambda entry: entry[0])
+        # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint.
+        for number, name in unreadable:
+            if not found or number > found[-1][0]:
+                self.notes.append(f"{name} has no checkpoint that can be read")
         if not found:
             return None, []
-        found.sort(key=lambda entry: entry[0])
         for _, segment, _ in found[:-1]:
             self._other = segment
         _, self._ledger, first = found[-1]
@@ -290,7 +326,10 @@ class Journal:
         if segment.size < records.SEGMENT_HEADER_SIZE:
             return None
         try:
-            return records.unpack_segment_header(segment.view()[: records.SEGMENT_HEADER_SIZE])
+            header = records.unpack_segment_header(segment.view()[: records.SEGMENT_HEADER_SIZE])
+            if header is not None:
+                self._last_number = max(self._last_number, header.number)
+            return header
         except records.FormatError as error:
             raise GroupVersionError(
                 f"group {self.group!r}: {segment.path} has {error}; "
@@ -300,6 +339,7 @@ class Journal:
     # Appending
 
     def append_data(self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int) -> Location:
+        self._reserve_checkpoint()
         size = records.record_size(len(words), length)
         segment = self._active
         if segment is None or segment.tail + size > segment.size:
@@ -423,12 +463,10 @@ class Journal:
 
     def _note_producers(self, segment: Segment) -> None:
         state = self.state
-        words = [state.next_id, state.total_put]
-        for producer in segment.producers:
-            seq = state.last_seq.get(producer)
-            if seq is not None:
-                words += (producer, seq)
-        self.append(Kind.PRODUCERS, words)
+        pairs = [(producer, state.last_seq[producer]) for producer in segment.producers if producer in state.last_seq]
+        for start in range(0, max(len(pairs), 1), _MOST_PRODUCERS):
+            part = pairs[start : start + _MOST_PRODUCERS]
+            self.append(Kind.PRODUCERS, [state.next_id, state.total_put, *(word for pair in part for word in pair)])
 
     def _set_aside(self, segment: Segment) -> None:
         os.rename(segment.path, os.path.join(self.path, "damaged-" + os.path.basename(segment.path)))
@@ -444,26 +482,15 @@ class Journal:
         body = json.dumps(self.state.to_json(), separators=(",", ":")).encode()
         previous = self._ledger.number if self._ledger is not None else 0
         number = max(previous, self._epoch << _COUNTER_BITS) + 1
-        needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body)) + LEDGER_SIZE // 2
-        size = max(LEDGER_SIZE, -(-needed // 65536) * 65536)
+        needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body))
+        if self._other is None:
+            self._prepare_other()
         other = self._other
-        if other is None:
-            index = 1 if self._ledger is not None and self._ledger.path.endswith("0") else 0
-            other = Segment.create(os.path.join(self.path, f"ledger-{index}"), size, number)
-            self._new_names = True
-        elif other.size < needed:
-            try:
-                allocate(other.fd, size)
-            except OSError as error:
-                if is_full(error):
-                    raise NoRoom(str(error)) from error
-                raise
-            other.map = None
-            other.size = size
-        elif other.size > 2 * size:
-            os.ftruncate(other.fd, size)
-            other.map = None
-            other.size = size
+        assert other is not None
+        if other.size < needed + _LEAST_LEDGER:
+            other.resize(_ledger_size(needed))
+        elif other.size > 2 * _ledger_size(needed):
+            other.resize(_ledger_size(needed))
         other.number = number
         other.tail = records.SEGMENT_HEADER_SIZE
         other.append(Kind.CHECKPOINT, (), [body], len(body), crc32(body), self._epoch)
@@ -472,12 +499,27 @@ class Journal:
         self._other, self._ledger = self._ledger, other
         self._dirty.add(other)
 
+    def _prepare_other(self) -> None:
+        """Makes the ledger that the next checkpoint goes to: on a full disk it is too late for that."""
+        index = 1 if self._ledger is not None and self._ledger.path.endswith("0") else 0
+        self._other = Segment.create(os.path.join(self.path, f"ledger-{index}"), _ledger_size(0), 0)
+        self._new_names = True
+
+    def _reserve_checkpoint(self) -> None:
+        """Nothing new is accepted without room for the checkpoint that will tell of it."""
+        state = self.state
+        entries = len(state.batches) + 2 * len(state.held) + 2 * len(state.failed) + len(state.last_seq)
+        needed = _ENTRY_BYTES * (entries + len(state.attempts) + len(state.replies))
+        if self._other is not None and self._other.size < needed + _LEAST_LEDGER:
+            self._other.resize(_ledger_size(2 * needed))
+
     def _set_aside_ledger(self) -> None:
         self._roll()
         damaged = self._other
         assert damaged is not None
         self._other = None
         self._set_aside(damaged)
+        self._prepare_other()
 
 
 def _replay(rebuild: Rebuild, record: records.Record) -> None:
@@ -503,7 +545,11 @@ def _replay(rebuild: Rebuild, record: records.Record) -> None:
     elif kind == Kind.HEARD:
         state.apply_heard(words)
     elif kind == Kind.PRODUCERS:
-        state.apply_producers(words[0], words[1], _pairs(words[2:]))
+        rebuild.count(words[0], words[1])
+        state.apply_producers(words[0], _pairs(words[2:]))
+    elif kind == Kind.LOST:
+        text = bytes(record.body).decode("utf-8", "replace")
+        state.apply_reply(words[0], Reply(words[1], words[2], words[3], REPLY_LOST, 0, None, text))
     elif kind == Kind.SHUTDOWN:
         state.apply_shutdown(words[0], words[1])
     elif kind == Kind.EPOCH:
@@ -512,6 +558,10 @@ def _replay(rebuild: Rebuild, record: records.Record) -> None:
 
 def _pairs(words: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(words[::2], words[1::2]))
+
+
+def _ledger_size(needed: int) -> int:
+    return max(LEDGER_SIZE, -(-(needed + LEDGER_SIZE // 2) // 65536) * 65536)
 
 
 def _padding(length: int) -> int:

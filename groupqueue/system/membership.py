@@ -46,11 +46,12 @@ class Membership:
                 p.make_directory(paths.folder, paths.name)
             else:
                 p.check_directory(paths.folder, paths.name)
-            os.makedirs(paths.members, 0o700, exist_ok=True)
-            os.makedirs(paths.journal, 0o700, exist_ok=True)
             try:
+                for folder in (paths.members, paths.journal):
+                    if not os.path.isdir(folder):
+                        os.mkdir(folder, 0o700)
                 fd = os.open(paths.group, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):
                 continue
             try:
                 found = cls._settle(paths, fd, maxsize)

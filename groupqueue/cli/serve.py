@@ -1,0 +1,42 @@
+"""
+`groupqueue serve NAME`: a process that does nothing but lead.
+
+Its main thread drives the I/O and runs no other Python, so what it serves never waits for the GIL. If another member
+leads when it starts it stands by, and leads next.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from groupqueue.cli import say
+from groupqueue.queues import GroupQueue
+from groupqueue.system.deadline import Deadline
+
+STANDBY_NOTICE = 1.0
+
+
+def serve(name: str, directory: str | None, maxsize: int | None) -> int:
+    """Leads until SIGTERM or SIGINT; then closes, so that the next member leads at once."""
+    with GroupQueue[object](name, maxsize, mode="master", directory=directory) as queue:
+        member = queue._member
+        stop = threading.Event()
+
+        def on_signal(_: int, __: object) -> None:
+            stop.set()
+            member.arm()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
+        who = f"group {name!r} in {queue.directory}"
+        patience: float | None = STANDBY_NOTICE
+        while not stop.is_set():
+            if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(patience)):
+                say(f"process {os.getpid()} stands by to lead {who}; process {member.leader_pid} leads")
+                patience = None
+            elif not stop.is_set():
+                say(f"process {os.getpid()} leads {who}")
+                member.wait(lambda: stop.is_set() or not member.is_leader, Deadline(None))
+    return 0
