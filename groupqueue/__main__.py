@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from groupqueue.cli import Problem
-from groupqueue.exceptions import GroupQueueError
+from groupqueue.exceptions import GroupDirectoryError, GroupQueueError
 from groupqueue.system.paths import check_name, default_directory
 
 EXIT_STATUS = "exit status: 0 fine, 1 something is wrong or failed, 2 wrong usage"
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (GroupQueueError, OSError, ValueError) as error:
         if isinstance(error, BrokenPipeError):
             return _reader_is_gone()
-        print(f"groupqueue {command}: {error}", file=sys.stderr)
+        text = error.strerror if isinstance(error, GroupDirectoryError) else error
+        print(f"groupqueue {command}: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -394,6 +394,7 @@ class Leader:
     def _keep_house(self, time: float) -> None:
         if not self._leadership.is_intact():
             raise SteppedDown(f"{self._paths.lock} or {self._paths.folder} was removed or replaced")
+        self._broker.advance_all()
         self._journal.tidy()
         for member in self._cursors.members():
             if member not in self._members and member not in self._departed and member != self._session.member:

@@ -56,6 +56,7 @@ NO_LEADER = 1.0
 MAX_UNACKED_BYTES = 16 * 1024 * 1024
 MAX_UNACKED = 100_000
 BATCH = 256
+MAX_PENDING = 1024
 BIG = 64 * 1024
 PUSH_INTERVAL = 0.0005
 LINGER_WARNING = 3.0
@@ -128,6 +129,9 @@ class Member:
         self.pushed_at = 0.0
         self.closing = False
         self.closed_by_exit = False
+        self.revived = False
+        self.backed_up = False
+        self.deferred: deque[Exception] = deque()
         self.current: dict[int, Item | None] = {}
         self.unfinished = Unfinished()
         self.owing = 0
@@ -149,10 +153,11 @@ class Member:
         self._start_thread()
 
     def _start_thread(self) -> None:
+        """Without one the callers' threads drive alone: some Pythons refuse new threads while they exit."""
         try:
             self.driver.start(f"groupqueue-{self.paths.name}")
-        except RuntimeError:
-            if not forking.is_exiting():
+        except RuntimeError as error:
+            if "shutdown" not in str(error) and not forking.is_exiting():
                 raise
 
     # What members tell
@@ -185,11 +190,11 @@ class Member:
 
     # What callers do
 
-    def push(self) -> None:
-        """Sends what is pending, unless somebody is at it who will."""
+    def push(self, wait: bool = False) -> None:
+        """Sends what is pending, unless somebody is at it who will; with `wait`, once they are done."""
         me = get_ident()
         outbox = self.outbox
-        while self._busy != me and self._lock.acquire(blocking=False):
+        while self._busy != me and self._lock.acquire(blocking=wait):
             try:
                 self._busy = me
                 self._send_pending()
@@ -307,10 +312,23 @@ class Member:
         except IndexError:
             return False
 
-    def is_backed_up(self) -> bool:
-        """Whether more is unconfirmed than a put may leave behind."""
-        outbox = self.outbox
-        return outbox.unacked_bytes > MAX_UNACKED_BYTES or outbox.unacked_count > MAX_UNACKED
+    @property
+    def is_beneath(self) -> bool:
+        """Whether this call interrupted our own poll or step, on the same thread: it must not wait."""
+        return self.driver.is_driving or self._busy == get_ident()
+
+    def defer(self, error: Exception) -> None:
+        """An error that a later get shall raise."""
+        self.deferred.append(error)
+        self.owing += 1
+
+    def raise_deferred(self) -> None:
+        try:
+            error = self.deferred.popleft()
+        except IndexError:
+            return
+        self.owing -= 1
+        raise error
 
     def say(self, verdict: Verdict) -> None:
         """Tells the leader what became of a held item; it is told again until it is in the journal."""
@@ -409,6 +427,7 @@ class Member:
         """After the interpreter's exit has begun and closed this member: open it once more, for a last put."""
         self._membership = Membership.join(self.paths, None)
         self._open()
+        self.revived = True
 
     def cancel_flush(self) -> None:
         """What is not sent by now need not be."""
@@ -504,6 +523,8 @@ class Member:
             self._emit(messages)
         if self._leader is not None:
             self._leader.finish()
+        outbox = self.outbox
+        self.backed_up = outbox.unacked_bytes > MAX_UNACKED_BYTES or outbox.unacked_count > MAX_UNACKED
         forking.hook_multiprocessing()
 
     def _emit(self, messages: list[m.Message]) -> None:

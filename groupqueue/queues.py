@@ -32,7 +32,7 @@ from groupqueue.exceptions import (
     ReplyTimeout,
     ShutDown,
 )
-from groupqueue.member import BATCH, BIG, NO_LEADER, PUSH_INTERVAL, Member, Options
+from groupqueue.member import BATCH, BIG, MAX_PENDING, NO_LEADER, PUSH_INTERVAL, Member, Options
 from groupqueue.message import Message
 from groupqueue.stats import Stats
 from groupqueue.system import forking, offline, paths
@@ -142,9 +142,9 @@ class GroupQueue(Generic[T]):
         mode is "master" or the queue is closed.
         """
         member = self._member
-        if member.closing or not self._plain_put or member.session.shutdown:
+        if member.closing or not self._plain_put or member.session.shutdown or member.backed_up:
             self._check_put("put")
-            member = self._member
+            self._wait_for_room(block, timeout)
         payload = self._dumps(obj)
         size = len(payload)
         if size > self._max_item_bytes:
@@ -154,17 +154,14 @@ class GroupQueue(Generic[T]):
         pending = member.outbox.pending
         pending.append((payload, None))
         if len(pending) >= BATCH or size >= BIG:
-            member.push()
-            if member.is_backed_up():
-                self._wait_for_room(block, timeout)
+            member.push(wait=size >= BIG or len(pending) >= MAX_PENDING)
         elif not member.armed:
-            time = now()
-            if time - member.pushed_at > PUSH_INTERVAL or forking.is_exiting():
+            if now() - member.pushed_at > PUSH_INTERVAL:
                 member.push()
-                if member.is_backed_up():
-                    self._wait_for_room(block, timeout)
             else:
                 member.arm()
+        if member.revived:
+            member.at_exit()
 
     def put_nowait(self, obj: T) -> None:
         """`put(obj, block=False)`."""
@@ -188,16 +185,18 @@ class GroupQueue(Generic[T]):
                     self._too_large(len(payload))
                 if member.is_bounded:
                     self._take_credit(block, deadline.remaining())
+                if member.backed_up:
+                    self._wait_for_room(block, deadline.remaining())
                 pending.append((payload, None))
                 count += 1
                 if count % CHUNK == 0 or len(payload) >= BIG:
-                    member.push()
-                    if member.is_backed_up():
-                        self._wait_for_room(block, deadline.remaining())
+                    member.push(wait=True)
         except Full:
             raise Full(count) from None
         finally:
             member.push()
+            if member.revived:
+                member.at_exit()
 
     def put_wait(self, obj: T, timeout: float | None = None) -> Any:
         """Puts the object, waits for the consumer's reply and returns it.
@@ -284,7 +283,10 @@ class GroupQueue(Generic[T]):
         return self.get(False)
 
     def get_many(self, max_items: int, block: bool = True, timeout: float | None = None) -> list[T]:
-        """A list of up to `max_items` objects; waits for the first only. Raises as get does, if there is no first."""
+        """A list of up to `max_items` objects; waits for the first only. Raises as get does, if there is no first.
+
+        An item behind the first that cannot be decoded ends the list; the next get raises its DecodeError.
+        """
         if max_items < 1:
             raise ValueError(f"max_items must be at least 1, not {max_items!r}")
         member = self._member
@@ -295,6 +297,9 @@ class GroupQueue(Generic[T]):
                 try:
                     found.append(self._receive(False, None, patient=False))
                 except (Empty, ShutDown):
+                    break
+                except DecodeError as error:
+                    member.defer(error)
                     break
         finally:
             member.session.wanted = 1
@@ -520,10 +525,14 @@ class GroupQueue(Generic[T]):
             raise Full
 
     def _wait_for_room(self, block: bool, timeout: float | None) -> None:
-        """Backpressure after the fact: the item is in; the next one is not until the leader has taken some."""
+        """Backpressure: waits while too much is unconfirmed; Full if it still is in the end."""
         member = self._member
-        if not member.driver.is_driving:
-            member.wait(lambda: not member.is_backed_up() or member.closing, Deadline(timeout if block else 0.0))
+        if member.backed_up and not member.is_beneath:
+            member.push()
+            if not member.wait(lambda: not member.backed_up or member.closing, Deadline(timeout if block else 0.0)):
+                raise Full
+            if member.closing:
+                self._closed("put")
 
     def _put_call(self, obj: T, call: Call, deadline: Deadline, what: str) -> None:
         self._check_put(what)
@@ -533,6 +542,7 @@ class GroupQueue(Generic[T]):
             self._too_large(len(payload))
         if member.is_bounded:
             self._take_credit(True, deadline.remaining())
+        self._wait_for_room(True, deadline.remaining())
         member.outbox.pending.append((payload, call))
         member.push()
 
@@ -559,6 +569,8 @@ class GroupQueue(Generic[T]):
 
     def _receive(self, block: bool, timeout: float | None, patient: bool = True) -> Any:
         self._end_current()
+        if self._member.deferred:
+            self._member.raise_deferred()
         item = self._take(block, timeout, self._joinable, patient)
         member = self._member
         me = get_ident()

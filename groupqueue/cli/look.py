@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from typing import Any, NamedTuple
 
 from groupqueue.cli import Problem, say
@@ -52,7 +53,7 @@ def ls(directory: str | None, as_json: bool) -> int:
         say(json.dumps([as_plain(sight, where) for sight in sights], indent=2))
         return 0
     if not sights:
-        say(f"no groups in {where}")
+        sys.stderr.write(f"no groups in {where}\n")
         return 0
     width = max(5, *(len(sight.stats.name) for sight in sights))
     say(f"{'group':<{width}}  {'leader':>7}  {'epoch':>5}  {'ready':>8}  {'in flight':>9}  {'failed':>6}")

@@ -34,7 +34,8 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
         patience: float | None = STANDBY_NOTICE
         while not stop.is_set():
             if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(patience)):
-                say(f"process {os.getpid()} stands by to lead {who}; process {member.leader_pid} leads")
+                leader = f"process {member.leader_pid} leads" if member.leader_pid else "the leader does not answer"
+                say(f"process {os.getpid()} stands by to lead {who}; {leader}")
                 patience = None
             elif not stop.is_set():
                 say(f"process {os.getpid()} leads {who}")

@@ -383,7 +383,8 @@ class Broker:
         self.state.apply_taken(member, taken, held)
         self._release()
 
-    def _advance_all(self) -> None:
+    def advance_all(self) -> None:
+        """Takes over what every cursor tells, so that what was taken takes no more room."""
         for member, grants in list(self.state.grants.items()):
             if grants.end > grants.taken:
                 self.advance(member)
@@ -659,7 +660,7 @@ class Broker:
             return
         room = self._room()
         if room < len(self._wanting_credit) and self.state.untaken:
-            self._advance_all()
+            self.advance_all()
             room = self._room()
         for peer in list(self._wanting_credit.values()):
             if room > 0:
@@ -766,14 +767,14 @@ class Broker:
         asked = json.loads(bytes(request.body))
         do = asked.get("do")
         if do == "count":
-            self._advance_all()
+            self.advance_all()
             state = self.state
             self._result(peer, request.ticket, {"queued": state.queued, "unfinished": state.unfinished})
         elif do == "stats":
-            self._advance_all()
+            self.advance_all()
             self._result(peer, request.ticket, self._stats())
         elif do == "peek":
-            self._advance_all()
+            self.advance_all()
             self._result_items(peer, request.ticket, self._queued_items(int(asked.get("n", 1))))
         elif do == "failed":
             failed = [
@@ -805,7 +806,7 @@ class Broker:
             self._send(peer, m.Shutdown(self.state.shutdown))
 
     def _pump_pending(self, now: float) -> None:
-        self._advance_all()
+        self.advance_all()
         for pending in list(self._pending):
             peer = self.peers[pending.member]
             if pending.kind == "join":

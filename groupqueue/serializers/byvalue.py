@@ -25,7 +25,7 @@ from groupqueue.serializers.blame import Refused, explain
 from groupqueue.serializers.classes import class_reduction, member_reduction
 from groupqueue.serializers.freshness import Snapshot, recall, store
 from groupqueue.serializers.functions import function_parts
-from groupqueue.serializers.identity import MAINS, is_importable, is_named, known, record_of, resolve
+from groupqueue.serializers.identity import MAINS, Header, is_importable, is_named, known, record_of, resolve
 from groupqueue.serializers.lazydill import dill
 from groupqueue.serializers.reducers import REDUCERS, checked, descriptor_reduction, is_plain
 from groupqueue.serializers.shapes import LRU_CACHE
@@ -97,6 +97,11 @@ class Pickler(pickle.Pickler):
             return rebuild.function, args
         return rebuild.function, args, state, None, None, rebuild.fill_function
 
+    def header(self, obj: Any, name: str | None = None) -> Header:
+        """Who `obj` is. In a digest, which must not differ from process to process, without a random key."""
+        header = record_of(obj, name).header
+        return header._replace(key=b"") if self.only_root and not header.origin else header
+
     def _is_definition(self, func: Any) -> bool:
         return self.root is None and (known(func) is not None or is_named(func))
 
@@ -108,7 +113,7 @@ class Pickler(pickle.Pickler):
         if self.root is None:
             return definition(cls)
         if self.only_root and cls is not self.root:
-            return rebuild.same_class, (record_of(cls).header.key,)
+            return rebuild.same_class, self.header(cls)
         version = b"" if self.only_root else version_of(cls)
         return class_reduction(self, cls, version)
 
@@ -119,8 +124,19 @@ class Pickler(pickle.Pickler):
         reduce = copyreg.dispatch_table.get(kind)
         reduction = reduce(obj) if reduce is not None else obj.__reduce_ex__(5)
         if isinstance(reduction, str):
-            return _named_object(obj, reduction)
-        return checked(kind, reduction)
+            return self._named_object(obj, reduction)
+        return checked(kind, reduction, in_blob=self.root is not None)
+
+    def _named_object(self, obj: Any, name: str) -> Any:
+        """An object whose `__reduce__` says that it is a global of its module."""
+        module = getattr(obj, "__module__", None) or pickle.whichmodule(obj, name)  # type: ignore[attr-defined]
+        if module not in MAINS and resolve(module, name) is obj:
+            return name
+        kind: Any = type(obj)
+        if not kind.__flags__ & _HEAP_TYPE or kind.__new__ is not object.__new__:
+            raise pickle.PicklingError(f"it is not found as {module}.{name}")
+        args = (*self.header(obj, name), copyreg.__newobj__, kind)  # type: ignore[attr-defined]
+        return rebuild.singleton, args, getattr(obj, "__dict__", {}), None, None, rebuild.fill_singleton
 
 
 def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None) -> bytes:
@@ -154,18 +170,6 @@ def version_of(cls: type) -> bytes:
     if isinstance(cls, EnumMeta):
         return record_of(cls).header.shape
     return blake2b(_run(cls, root=cls, only_root=True), digest_size=16).digest()
-
-
-def _named_object(obj: Any, name: str) -> Any:
-    """An object whose `__reduce__` says that it is a global of its module."""
-    module = getattr(obj, "__module__", None) or pickle.whichmodule(obj, name)  # type: ignore[attr-defined]
-    if module not in MAINS and resolve(module, name) is obj:
-        return name
-    kind: Any = type(obj)
-    if not kind.__flags__ & _HEAP_TYPE or kind.__new__ is not object.__new__:
-        raise pickle.PicklingError(f"it is not found as {module}.{name}")
-    args = (*record_of(obj, name).header, copyreg.__newobj__, kind)  # type: ignore[attr-defined]
-    return rebuild.singleton, args, getattr(obj, "__dict__", {}), None, None, rebuild.fill_singleton
 
 
 def _module(module: ModuleType) -> Any:

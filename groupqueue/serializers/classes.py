@@ -24,21 +24,23 @@ from typing import TYPE_CHECKING, Any
 from groupqueue.serializers import rebuild
 from groupqueue.serializers.functions import function_parts
 from groupqueue.serializers.identity import MAINS, is_importable, record_of
+from groupqueue.serializers.shapes import ATOMS
 
 if TYPE_CHECKING:
     from groupqueue.serializers.byvalue import Pickler
 
+_SETS = (set, frozenset)
 _METHODS = (FunctionType, staticmethod, classmethod, property)
 # The last is metadata in an order that differs from process to process.
 _NOT_STATE = {"_abc_impl", "__slotnames__", "__module__", "__qualname__", "__static_attributes__"}
 
 
 class Attachment:
-    """Stands for the call that gives a skeleton its functions."""
+    """Stands for the call that gives a skeleton its functions and its simplest data, before there are instances."""
 
-    def __init__(self, cls: type, functions: dict[str, Any]) -> None:
+    def __init__(self, cls: type, attributes: dict[str, Any]) -> None:
         self.cls = cls
-        self.functions = functions
+        self.attributes = attributes
 
 
 class Completion:
@@ -62,7 +64,10 @@ def class_reduction(pickler: Pickler, cls: type, version: bytes) -> Any:
     if pickler.snapshot is not None:
         pickler.snapshot.body(cls)
     args = (*record_of(cls).header, type(cls), cls.__name__, cls.__bases__, _namespace(cls))
-    state = (Attachment(cls, methods), completions, data, _virtual_subclasses(cls), version)
+    if pickler.only_root:  # for a digest that is the same in every process
+        data = {name: sorted(value, key=repr) if type(value) in _SETS else value for name, value in data.items()}
+    simple = {name: value for name, value in data.items() if type(value) in ATOMS}
+    state = (Attachment(cls, {**methods, **simple}), completions, data, _virtual_subclasses(cls), version)
     return rebuild.skeleton, args, state, None, None, rebuild.fill_class
 
 
@@ -113,7 +118,7 @@ def member_reduction(member: Any, root: Any, only_root: bool) -> Any:
     if root is None:
         return (rebuild.enum_member, (cls, name)) if canonical else (cls, (member._value_,))
     if only_root and cls is not root:
-        return rebuild.same_class, (record_of(cls).header.key + repr(member._value_).encode(),)
+        return rebuild.same_class, (cls, name)
     args = (cls, name if canonical else member._value_, *_raw_value(cls._member_type_, member))
     state = {key: value for key, value in vars(member).items() if key != "_inverted_"}
     if "_inverted_" in vars(member):
@@ -128,6 +133,9 @@ def _raw_value(data_type: Any, member: Any) -> tuple[Any, ...]:
     if hasattr(data_type, "__getnewargs__"):
         return (data_type, *data_type.__getnewargs__(member))
     value = member._value_
+    reduction = value.__reduce_ex__(5)
+    if isinstance(reduction, tuple) and reduction[0] is data_type:
+        return (data_type, *reduction[1])
     return (data_type, *value) if isinstance(value, tuple) else (data_type, value)
 
 

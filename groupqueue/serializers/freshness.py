@@ -16,10 +16,9 @@ from enum import Enum, EnumMeta
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-from groupqueue.serializers.shapes import LRU_CACHE, content_of
+from groupqueue.serializers.shapes import ATOMS, LRU_CACHE, content_of
 
 _ABSENT = object()
-_ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented)})
 _REACHED = (FunctionType, type, ModuleType, Enum, property, staticmethod, classmethod, LRU_CACHE)
 _FUNCTION_PARTS = ("__code__", "__defaults__", "__kwdefaults__")
 
@@ -73,7 +72,7 @@ class Snapshot:
             self._value(value)
 
     def _value(self, value: Any) -> None:
-        if type(value) in _ATOMS or value is _ABSENT or issubclass(type(value), _REACHED):
+        if type(value) in ATOMS or value is _ABSENT or issubclass(type(value), _REACHED):
             return
         if type(value) in (tuple, frozenset):
             for element in value:

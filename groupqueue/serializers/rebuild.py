@@ -41,9 +41,9 @@ def definition(key: bytes, origin: str, qualname: str, shape: bytes, version: by
     return obj
 
 
-def same_class(key: bytes) -> bytes:
+def same_class(*header: Any) -> Any:
     """Stands for another class in a pickle that is only made for its digest."""
-    return key
+    return header
 
 
 def singleton(key: bytes, origin: str, qualname: str, shape: bytes, factory: Callable[..., Any], *args: Any) -> Any:
@@ -148,12 +148,12 @@ def skeleton(
     return adopt(cls, header)
 
 
-def attach(cls: type, functions: dict[str, Any]) -> dict[str, Any]:
-    """Gives a new class its functions, which are not complete yet. Returns them."""
+def attach(cls: type, attributes: dict[str, Any]) -> dict[str, Any]:
+    """Gives a new class its functions, which are not complete yet, and simple data. Returns them."""
     if not _is_settled(cls):
-        for name in functions.keys() - vars(cls).keys():
-            type.__setattr__(cls, name, functions[name])
-    return functions
+        for name in attributes.keys() - vars(cls).keys():
+            type.__setattr__(cls, name, attributes[name])
+    return attributes
 
 
 def fill_class(cls: type, state: tuple[dict[str, Any], list[None], dict[str, Any], list[type], bytes]) -> None:
@@ -193,7 +193,7 @@ def _is_settled(cls: type) -> bool:
 
 
 def _new_class(meta: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
-    create: Callable[..., type] = functools.partial(_creator(meta).__new__, meta, name)
+    create: Callable[..., type] = functools.partial(_builtin_new(meta), meta, name)
     owners = {base for root in bases for base in root.__mro__ if "__init_subclass__" in vars(base)} - {object}
     if all(owner.__module__ in _HOOKS_OF_TYPING for owner in owners):
         return create(bases, namespace)
@@ -207,12 +207,17 @@ def _new_class(meta: type, name: str, bases: tuple[type, ...], namespace: dict[s
     return cls  # with one base more than it had
 
 
-def _creator(meta: type) -> Any:
-    """The class whose `__new__` makes classes of this metaclass, passing over any that is the program's code."""
-    for base in meta.__mro__:
+def instance(cls: type) -> Any:
+    """An object of a class that may be incomplete."""
+    return _builtin_new(cls)(cls)
+
+
+def _builtin_new(cls: type) -> Any:
+    """The `__new__` of `cls`, passing over those that are Python code."""
+    for base in cls.__mro__:
         if base is ABCMeta or ("__new__" in vars(base) and not isinstance(vars(base)["__new__"], staticmethod)):
-            return base
-    return type
+            return base.__new__
+    return object.__new__
 
 
 # Exceptions, modules, types, and what dill rebuilds

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from groupqueue.serializers import rebuild
 from groupqueue.serializers.classes import Attachment, Completion, cached_property_reduction
 from groupqueue.serializers.functions import ImportedNamespace, code_args
-from groupqueue.serializers.identity import is_importable, record_of
+from groupqueue.serializers.identity import is_importable
 from groupqueue.serializers.lazydill import dill
-from groupqueue.serializers.shapes import LRU_CACHE
+from groupqueue.serializers.shapes import LRU_CACHE, outline_of
 
 if TYPE_CHECKING:
     from groupqueue.serializers.byvalue import Pickler
@@ -57,6 +57,12 @@ def _cached(_: Pickler, wrapper: Any) -> Any:
     return rebuild.cached, (wrapper.__wrapped__, parameters["maxsize"], parameters["typed"])
 
 
+def _code(pickler: Pickler, code: types.CodeType) -> Any:
+    if pickler.only_root:
+        return rebuild.code, (outline_of(code),)
+    return rebuild.code, code_args(code)
+
+
 def _cell(pickler: Pickler, cell: types.CellType) -> Any:
     if id(cell) not in pickler.cells:
         raise pickle.PicklingError("a cell travels with its function only")
@@ -71,7 +77,7 @@ def _global(name: str, _: Pickler, __: Any) -> str:
     return name
 
 
-def _type_variable(_: Pickler, variable: Any) -> Any:
+def _type_variable(pickler: Pickler, variable: Any) -> Any:
     name = variable.__name__
     if is_importable(variable):
         return name
@@ -84,15 +90,15 @@ def _type_variable(_: Pickler, variable: Any) -> Any:
             kwargs[option] = value
     if getattr(variable, "has_default", bool)():
         kwargs["default"] = variable.__default__
-    return rebuild.singleton, (*record_of(variable, name).header, rebuild.call, type(variable), args, kwargs)
+    return rebuild.singleton, (*pickler.header(variable, name), rebuild.call, type(variable), args, kwargs)
 
 
-def _type_alias(_: Pickler, alias: Any) -> Any:
+def _type_alias(pickler: Pickler, alias: Any) -> Any:
     if is_importable(alias):
         return alias.__name__
     kwargs = {"type_params": alias.__type_params__}
     args = [alias.__name__, alias.__value__]
-    return rebuild.singleton, (*record_of(alias, alias.__name__).header, rebuild.call, type(alias), args, kwargs)
+    return rebuild.singleton, (*pickler.header(alias, alias.__name__), rebuild.call, type(alias), args, kwargs)
 
 
 def _weak_mapping(_: Pickler, mapping: Any) -> Any:
@@ -123,8 +129,12 @@ def is_plain(kind: Any) -> bool:
     )
 
 
-def checked(kind: type, reduction: Any) -> Any:
-    """An object's own reduction, unless it is sure to fail in the receiver."""
+def checked(kind: type, reduction: Any, in_blob: bool) -> Any:
+    """An object's own reduction, unless it is sure to fail in the receiver.
+
+    Within a blob the class may still be incomplete, and a `__new__` of the program's (of a singleton, say) not fit to
+    be run.
+    """
     if type(reduction) is not tuple or len(reduction) < 2:
         return reduction  # the pickler says what is wrong with it
     callee, args = reduction[:2]
@@ -134,6 +144,8 @@ def checked(kind: type, reduction: Any) -> Any:
         new: Any = kind.__new__
         if type(new) is FunctionType and len(args) < new.__code__.co_argcount - len(new.__defaults__ or ()):
             raise pickle.PicklingError(f"{kind.__qualname__}.__new__ needs arguments: define __getnewargs__")
+        if in_blob and type(new) is FunctionType and len(args) == 1 and not is_importable(kind):
+            return rebuild.instance, *reduction[1:]
     return reduction
 
 
@@ -153,10 +165,10 @@ def _table() -> dict[type, Callable[[Any, Any], Any]]:
     by_dill = [types.MappingProxyType, super, weakref.ref, *map(type, views)]
     table: dict[type, Callable[[Any, Any], Any]] = dict.fromkeys(by_dill, _by_dill)
     table |= {
-        Attachment: lambda _, call: (rebuild.attach, (call.cls, call.functions)),
+        Attachment: lambda _, call: (rebuild.attach, (call.cls, call.attributes)),
         Completion: lambda _, call: (rebuild.fill_function, (call.func, call.state)),
         ImportedNamespace: lambda _, space: (rebuild.module_globals, (space.name,)),
-        types.CodeType: lambda _, code: (rebuild.code, code_args(code)),
+        types.CodeType: _code,
         types.CellType: _cell,
         types.MethodType: _method,
         LRU_CACHE: _cached,

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-_ATOMS = (int, str, bytes, float, complex, bool, type(None))
+ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented)})
 LRU_CACHE = type(functools.lru_cache(len))
 
 
@@ -50,7 +50,7 @@ def _outline(obj: Any, seen: set[int]) -> Any:
 def _function(function: FunctionType, seen: set[int]) -> Any:
     contents = [content_of(cell) for cell in function.__closure__ or ()]
     inner = [_outline(content, seen) for content in contents if isinstance(content, FunctionType)]
-    return "function", _code(function.__code__), inner
+    return "function", outline_of(function.__code__), inner
 
 
 def content_of(cell: CellType, default: Any = None) -> Any:
@@ -60,7 +60,8 @@ def content_of(cell: CellType, default: Any = None) -> Any:
         return default
 
 
-def _code(code: CodeType) -> Any:
+def outline_of(code: CodeType) -> Any:
+    """Equal for equal code, in every process: the order of a set of strings is not."""
     return (
         code.co_name,
         code.co_argcount,
@@ -77,7 +78,7 @@ def _code(code: CodeType) -> Any:
 
 def _constant(constant: Any) -> Any:
     if isinstance(constant, CodeType):
-        return _code(constant)
+        return outline_of(constant)
     if isinstance(constant, frozenset):
         return sorted(repr(_constant(element)) for element in constant)
     if isinstance(constant, tuple):
@@ -96,7 +97,7 @@ def _class(cls: type, seen: set[int]) -> Any:
         [name_of(base) for base in cls.__bases__],
         sorted((name, _value(value)) for name, value in annotations.items()) if annotations else (),
         [(name, _value(member._value_)) for name, member in members.items()] if members else (),
-        [(name, _outline(value, seen)) for name, value in sorted(body.items()) if _is_code(cls, value)],
+        [(name, _outline(value, seen)) for name, value in sorted(body.items()) if _isoutline_of(cls, value)],
     )
 
 
@@ -105,10 +106,10 @@ def _value(value: Any) -> str:
         return repr([_value(element) for element in value])
     if isinstance(value, type):
         return value.__qualname__
-    return repr(value) if type(value) in _ATOMS else type(value).__qualname__
+    return repr(value) if type(value) in ATOMS else type(value).__qualname__
 
 
-def _is_code(cls: type, value: Any) -> bool:
+def _isoutline_of(cls: type, value: Any) -> bool:
     if isinstance(value, type):
         return value.__qualname__.startswith(cls.__qualname__ + ".")
     return isinstance(value, (FunctionType, staticmethod, classmethod, property, functools.cached_property, LRU_CACHE))

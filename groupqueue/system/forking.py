@@ -18,18 +18,12 @@ class Participant(Protocol):
 
 
 _participants: weakref.WeakSet[Any] = weakref.WeakSet()
-_registered = False
 _finalizer: Any = None
 _exiting = False
 
 
 def register(participant: Participant) -> None:
     """From now on the participant is told."""
-    global _registered
-    if not _registered:
-        _registered = True
-        os.register_at_fork(after_in_child=_after_fork)
-        atexit.register(_at_exit)
     _participants.add(participant)
     hook_multiprocessing()
 
@@ -80,3 +74,8 @@ def _at_exit() -> None:
     for participant in list(_participants):
         participant.at_exit()
     _exiting = True
+
+
+# At import, not at first use: a handler that is registered while handlers run is never called.
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

@@ -30,9 +30,6 @@ NOT_THE_LIBRARY = frozenset(("site-packages", "dist-packages"))
 PAUSE = 0.25
 """Seconds that a leader leads at least."""
 
-STANDBYS = 2
-"""How many must be there to lead in its stead."""
-
 NO_MORE_KILLS = 9.0
 GIVE_UP = 60.0
 """Seconds after the first file was put."""
@@ -82,11 +79,11 @@ class Conductor:
     def run(self) -> None:
         """Until every result is in, or it is clear that none will come."""
         self._tell("hashed in one process, to compare with")
-        self._troupe.start_candidates()
+        self._troupe.start_workers()
         self._collector.start()
-        stats = self._wait(lambda stats: _candidates(stats) >= WORKERS + ASKERS, 5.0)
+        stats = self._wait(self._has_everybody, 10.0)
         self._tell(f"process {stats.leader_pid} leads; {WORKERS} work, {ASKERS} ask by put_wait, 1 feeds by put")
-        self._troupe.start_feeder()
+        self._troupe.start_users()
         start = time.monotonic()
         while not self._is_complete() and time.monotonic() < start + GIVE_UP:
             self._troupe.watch()
@@ -144,7 +141,7 @@ class Conductor:
         """Kills the leader if there are enough to take over, and measures how long nobody answers."""
         stats = self._queue.stats()
         leader = self._troupe.find(stats.leader_pid)
-        if leader is None or not self._has_standbys(stats) or self._is_complete():
+        if leader is None or not self._has_everybody(stats) or self._is_complete():
             return
         victim = leader.pid
         self._killed.add(victim)
@@ -161,10 +158,9 @@ class Conductor:
             f"{self._done:,} of {len(self._files):,} files"
         )
 
-    def _has_standbys(self, stats: Stats) -> bool:
-        """Whether every process that lives, the newest too, has joined, and enough of them may lead."""
-        joined = {member.pid for member in stats.members}
-        return self._troupe.living() <= joined and _candidates(stats) > STANDBYS
+    def _has_everybody(self, stats: Stats) -> bool:
+        """Whether every process that lives has joined, the newest too: there are enough to take over."""
+        return self._troupe.living() <= {member.pid for member in stats.members}
 
     def _wait(self, ready: Callable[[Stats], bool], patience: float) -> Stats:
         """The first answer of a leader that is as wanted, or the last in time."""
@@ -204,7 +200,3 @@ class Conductor:
         changed = [number for number in found.wrong if has_changed(self._files[number])]
         found.wrong = [number for number in found.wrong if number not in changed]
         return found, changed
-
-
-def _candidates(stats: Stats) -> int:
-    return sum(member.mode == "dual" for member in stats.members)

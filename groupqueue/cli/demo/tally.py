@@ -3,8 +3,8 @@ What came out, compared with what went in.
 
 A `put` item is held by its worker until the result is flushed, and then done. If the worker is killed between the two,
 the item goes to another as the next attempt, and a second result arrives: at least once is what a consumer gets that
-keeps its results elsewhere. So a second result is *redelivered* if it is of a later attempt and the earlier one's worker
-was killed; any other is *duplicated*. An answer to a `put_wait` has no such excuse: exactly one to each question.
+keeps its results elsewhere. So a second result is *redelivered* if it is of a later attempt and the worker of the
+earlier one was killed; any other is *duplicated*. An answer to a `put_wait` has no such excuse: one to each question.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def tally(
     answers: Iterable[tuple[int, str]],
     killed: Collection[int],
 ) -> Tally:
-    """`expected` are the digests by the file's number; `asked` the numbers sent by put_wait; `killed` the pids that were killed."""
+    """`expected`: the digests, by the file's number; `asked`: the numbers sent by put_wait; `killed`: pids."""
     found = Tally()
     results_of: dict[int, list[Result]] = defaultdict(list)
     for result in results:

@@ -49,7 +49,7 @@ class Child:
 
 
 class Troupe:
-    """All of them. `asked` are the numbers of the files that go by put_wait; `complaints` what went wrong with a process."""
+    """All of them. `asked`: which files go by put_wait; `complaints`: about processes that ended as they should not."""
 
     def __init__(self, place: str, paths: Sequence[str]) -> None:
         self.asked = frozenset(range(0, len(paths), ASKED))
@@ -58,19 +58,23 @@ class Troupe:
         self._paths = paths
         self._children: list[Child] = []
 
-    def start_candidates(self) -> None:
-        """Those that may lead: workers and askers."""
+    def start_workers(self) -> None:
         for number in range(WORKERS):
             self._children.append(Child(f"worker {number + 1}", ["work", self._place]))
+
+    def start_users(self) -> None:
+        """Those who ask and the one who feeds, as far as there are files for them."""
         asked = sorted(self.asked)
         for number in range(ASKERS):
-            jobs = self._write_jobs(f"asker-{number}", asked[number::ASKERS])
-            arguments = ["ask", self._place, jobs, str(SPREAD), self._log(number)]
-            self._children.append(Child(f"asker {number + 1}", arguments))
+            self._start_user(f"asker {number + 1}", "ask", asked[number::ASKERS], self._log(number))
+        self._start_user("feeder", "feed", [number for number in range(len(self._paths)) if number not in self.asked])
 
-    def start_feeder(self) -> None:
-        jobs = self._write_jobs("feeder", [number for number in range(len(self._paths)) if number not in self.asked])
-        self._children.append(Child("feeder", ["feed", self._place, jobs, str(SPREAD)]))
+    def _start_user(self, label: str, role: str, numbers: Sequence[int], *log: str) -> None:
+        if numbers:
+            path = os.path.join(self._place, f".{label.replace(' ', '-')}.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump([(number, self._paths[number]) for number in numbers], file)
+            self._children.append(Child(label, [role, self._place, path, str(SPREAD), *log]))
 
     def find(self, pid: int | None) -> Child | None:
         return next((child for child in self._children if child.pid == pid), None)
@@ -108,12 +112,6 @@ class Troupe:
 
     def count_answers(self) -> int:
         return sum(roles.count_answers(self._log(number)) for number in range(ASKERS))
-
-    def _write_jobs(self, name: str, numbers: Sequence[int]) -> str:
-        path = os.path.join(self._place, f".{name}.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump([(number, self._paths[number]) for number in numbers], file)
-        return path
 
     def _log(self, number: int) -> str:
         return os.path.join(self._place, f".answers-{number}")
