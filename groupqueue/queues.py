@@ -267,15 +267,15 @@ class GroupQueue(Generic[T]):
         """
         member = self._member
         if self._plain_get and not member.closing and not member.owing:
-            with member.inbox_lock:
-                try:
+            try:
+                with member.inbox_lock:
                     obj: T = member.inbox.take_plain(self._loads)
-                except LookupError:
-                    pass
-                else:
-                    if member.words[ATTENTION]:
-                        self._answer_attention(member)
-                    return obj
+            except LookupError:
+                pass
+            else:
+                if member.words[ATTENTION]:
+                    member.answer_attention()
+                return obj
         return self._receive(block, timeout)  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T:
@@ -627,9 +627,6 @@ class GroupQueue(Generic[T]):
             item.payload,
             item.pid,
         ) from item.error
-
-    def _answer_attention(self, member: Member) -> None:
-        member.answer_attention()
 
     def _end_current(self) -> None:
         """Who gets again, or closes, without having answered has answered None."""

@@ -133,10 +133,10 @@ class Pickler(pickle.Pickler):
         if module not in MAINS and resolve(module, name) is obj:
             return name
         kind: Any = type(obj)
-        if not kind.__flags__ & _HEAP_TYPE or kind.__new__ is not object.__new__:
+        if not (known(obj) or is_named(obj, name)) or rebuild.builtin_new(kind) is not object.__new__:
             raise pickle.PicklingError(f"it is not found as {module}.{name}")
-        args = (*self.header(obj, name), copyreg.__newobj__, kind)  # type: ignore[attr-defined]
-        return rebuild.singleton, args, getattr(obj, "__dict__", {}), None, None, rebuild.fill_singleton
+        args = (*self.header(obj, name), rebuild.instance, kind)
+        return rebuild.singleton, args, getattr(obj, "__dict__", None), None, None, rebuild.fill_singleton
 
 
 def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None) -> bytes:

@@ -27,7 +27,7 @@ class _Freezer(pickle.Pickler):
     """Classes and functions by identity: what they consist of, the snapshot knows of its own."""
 
     def reducer_override(self, obj: Any) -> Any:
-        return (id, (id(obj),)) if isinstance(obj, _REACHED) else NotImplemented
+        return (id, (id(obj),)) if issubclass(type(obj), _REACHED) else NotImplemented
 
 
 def _freeze(value: Any) -> bytes:
@@ -57,8 +57,7 @@ class Snapshot:
         for part in _FUNCTION_PARTS:
             self._parts.append((func, part, getattr(func, part)))
         self._value(func.__defaults__)
-        if vars(func):
-            self._sizes.append((vars(func), len(vars(func))))
+        self._sizes.append((vars(func), len(vars(func))))
         for name, value in vars(func).items():
             self._items.append((vars(func), name, value))
             self._value(value)

@@ -117,8 +117,7 @@ def enter(obj: Any, record: Record) -> Record:
     try:
         record.ref = weakref.ref(obj, forget)
     except TypeError:
-        record.ref = lambda: obj
-        return record
+        record.ref = lambda: obj  # a sentinel with slots, for ever
     first = _by_id.setdefault(ident, record)
     if first is not record:
         if first.ref() is obj:
@@ -127,18 +126,18 @@ def enter(obj: Any, record: Record) -> Record:
     return record
 
 
-def find(header: Header) -> Record | None:
-    """The record of the definition that a stream speaks of, if this process has it: rebuilt, or its own."""
+def find(header: Header) -> tuple[Record, Any] | None:
+    """The definition that a stream speaks of and its record, if this process has it: rebuilt, or its own."""
     record = _by_key.get(header.key)
-    if record is not None and record.ref() is not None:
-        return record
+    if record is not None and (obj := record.ref()) is not None:
+        return record, obj
     if header.origin and header.origin == origin():
         for main in MAINS:
             own = resolve(main, header.qualname)
             if own is not None and is_named(own, header.qualname):
                 record = record_of(own, header.qualname)
                 if record.header.shape == header.shape:
-                    return record
+                    return record, own
     return None
 
 

@@ -10,6 +10,7 @@ what it does not need dill for is done without. A fork waits for the import, as 
 
 from __future__ import annotations
 
+import logging  # noqa: F401 - hooks before a fork run last first: that of logging, whose lock dill needs, has to be older
 import os
 import sys
 import threading

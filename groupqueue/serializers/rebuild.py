@@ -16,7 +16,7 @@ import zlib
 from abc import ABCMeta
 from collections.abc import Callable, Iterable
 from enum import EnumMeta
-from types import CellType, CodeType, FunctionType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from groupqueue.serializers.identity import Header, adopt, find, known, remember
@@ -32,9 +32,9 @@ _HOOKS_OF_TYPING = {"typing", "typing_extensions"}
 def definition(key: bytes, origin: str, qualname: str, shape: bytes, version: bytes, blob: bytes) -> Any:
     """A class or function that a name leads to: this process's, or the one in `blob`, which is read only if need be."""
     header = Header(key, origin, qualname, shape)
-    record = find(header)
-    if record is not None and (record.own or (version and record.version == version)):
-        return record.ref()
+    found = find(header)
+    if found is not None and (found[0].own or (version and found[0].version == version)):
+        return found[1]
     obj = pickle.loads(zlib.decompress(blob))
     if not isinstance(obj, type) and origin:
         remember(obj, header)
@@ -49,15 +49,14 @@ def same_class(*header: Any) -> Any:
 def singleton(key: bytes, origin: str, qualname: str, shape: bytes, factory: Callable[..., Any], *args: Any) -> Any:
     """An object that is known by its name, such as a type variable or a sentinel: one for all items that bring it."""
     header = Header(key, origin, qualname, shape)
-    record = find(header)
-    return record.ref() if record is not None else adopt(factory(*args), header)
+    found = find(header)
+    return found[1] if found is not None else adopt(factory(*args), header)
 
 
 def fill_singleton(obj: Any, state: dict[str, Any]) -> None:
     record = known(obj)
-    if record is None or not (record.own or record.version):
+    if record is not None and not record.own and record.version is None:
         vars(obj).update(state)
-    if record is not None:
         record.version = b"complete"
 
 
@@ -139,9 +138,9 @@ def skeleton(
     namespace: dict[str, Any],
 ) -> Any:
     header = Header(key, origin, qualname, shape)
-    record = find(header)
-    if record is not None:
-        return record.ref()
+    found = find(header)
+    if found is not None:
+        return found[1]
     cls = _new_class(meta, name, bases, namespace)
     if isinstance(cls, ABCMeta):
         cls.__abstractmethods__ = frozenset()  # of the real ones, `fill_class` learns
@@ -193,7 +192,7 @@ def _is_settled(cls: type) -> bool:
 
 
 def _new_class(meta: type, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
-    create: Callable[..., type] = functools.partial(_builtin_new(meta), meta, name)
+    create: Callable[..., type] = functools.partial(builtin_new(meta), meta, name)
     owners = {base for root in bases for base in root.__mro__ if "__init_subclass__" in vars(base)} - {object}
     if all(owner.__module__ in _HOOKS_OF_TYPING for owner in owners):
         return create(bases, namespace)
@@ -209,10 +208,10 @@ def _new_class(meta: type, name: str, bases: tuple[type, ...], namespace: dict[s
 
 def instance(cls: type) -> Any:
     """An object of a class that may be incomplete."""
-    return _builtin_new(cls)(cls)
+    return builtin_new(cls)(cls)
 
 
-def _builtin_new(cls: type) -> Any:
+def builtin_new(cls: type) -> Any:
     """The `__new__` of `cls`, passing over those that are Python code."""
     for base in cls.__mro__:
         if base is ABCMeta or ("__new__" in vars(base) and not isinstance(vars(base)["__new__"], staticmethod)):
@@ -220,7 +219,11 @@ def _builtin_new(cls: type) -> Any:
     return object.__new__
 
 
-# Exceptions, modules, types, and what dill rebuilds
+# Methods, exceptions, modules, types, and what dill rebuilds
+
+
+def method(func: Callable[..., Any], instance: Any) -> MethodType:
+    return MethodType(func, instance)
 
 
 def exception(cls: type[BaseException], *args: Any) -> BaseException:

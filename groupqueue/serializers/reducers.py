@@ -49,7 +49,7 @@ def _method(_: Pickler, method: types.MethodType) -> Any:
     name = method.__func__.__name__
     if getattr(method.__self__, name, None) == method:
         return getattr, (method.__self__, name)
-    return types.MethodType, (method.__func__, method.__self__)
+    return rebuild.method, (method.__func__, method.__self__)
 
 
 def _cached(_: Pickler, wrapper: Any) -> Any:

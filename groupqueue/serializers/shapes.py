@@ -97,7 +97,7 @@ def _class(cls: type, seen: set[int]) -> Any:
         [name_of(base) for base in cls.__bases__],
         sorted((name, _value(value)) for name, value in annotations.items()) if annotations else (),
         [(name, _value(member._value_)) for name, member in members.items()] if members else (),
-        [(name, _outline(value, seen)) for name, value in sorted(body.items()) if _isoutline_of(cls, value)],
+        [(name, _outline(value, seen)) for name, value in sorted(body.items()) if _has_code(cls, value)],
     )
 
 
@@ -109,7 +109,7 @@ def _value(value: Any) -> str:
     return repr(value) if type(value) in ATOMS else type(value).__qualname__
 
 
-def _isoutline_of(cls: type, value: Any) -> bool:
+def _has_code(cls: type, value: Any) -> bool:
     if isinstance(value, type):
         return value.__qualname__.startswith(cls.__qualname__ + ".")
     return isinstance(value, (FunctionType, staticmethod, classmethod, property, functools.cached_property, LRU_CACHE))

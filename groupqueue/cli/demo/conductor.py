@@ -45,7 +45,7 @@ def demo(folder: str | None, directory: str | None) -> int:
         raise Problem(f"there are no files to hash below {where}")
     size = sum(file.size for file in selection.files)
     bounded = " (as many as there is time for)" if selection.is_bounded else ""
-    say(f"{len(selection.files):,} files, {size / 1e6:,.1f} MB, below {where}{bounded}")
+    say(f"{len(selection.files):,} file(s), {size / 1e6:,.1f} MB, below {where}{bounded}")
     home = directory or ("/tmp" if os.path.isdir("/tmp") else None)
     with tempfile.TemporaryDirectory(prefix="gq-demo-", dir=home, ignore_cleanup_errors=True) as place:
         conductor = Conductor(place, selection, began)

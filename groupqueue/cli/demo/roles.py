@@ -1,12 +1,12 @@
 """
-What the demo's processes do: `python -m groupqueue.cli.demo.roles ROLE ...`, related by nothing but a group's name.
+What the demo's processes do: `python -m groupqueue.cli.demo.roles PARENT ROLE ...`, related by nothing but a name.
 
     work DIRECTORY                   takes files, hashes them, answers or sends the result
     feed DIRECTORY LIST SPREAD       puts every file of LIST
     ask DIRECTORY LIST SPREAD LOG    asks for the hash of every file of LIST, and writes the answers to LOG
 
 Workers and askers stand for election, and are what the demo kills. What they have finished is in a group or in a file
-before they go on, so the process that replaces one carries on where it was.
+before they go on, so the process that replaces one carries on where it was. None outlives PARENT, the demo's process.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from groupqueue import Empty, GroupQueue, Message, ShutDown
+from groupqueue import GroupQueue, ShutDown
 from groupqueue.cli.demo.files import sha256
 from groupqueue.cli.demo.tally import Result
 
 FILES = "files"
 HASHES = "hashes"
 MAX_ATTEMPTS = 100
-PATIENCE = 60.0
 ANSWER_LENGTH = 8 + 1 + 64 + 1
 
 Job = tuple[int, str]
@@ -36,7 +36,8 @@ def work(directory: str) -> None:
     files: GroupQueue[Job] = GroupQueue(FILES, directory=directory)
     hashes: GroupQueue[Result] = GroupQueue(HASHES, directory=directory)
     with contextlib.suppress(ShutDown), files, hashes:
-        for message in messages(files):
+        while True:
+            message = files.get_message()
             number, path = message.obj
             digest = try_sha256(path)
             if message.wants_reply:
@@ -47,14 +48,6 @@ def work(directory: str) -> None:
                 message.done()
 
 
-def messages(queue: GroupQueue[Job]) -> Iterator[Message[Job]]:
-    """Until the demo is gone; ShutDown when the group is shut down."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        with contextlib.suppress(Empty):
-            yield queue.get_message(timeout=1)
-
-
 def feed(directory: str, jobs: Sequence[Job], spread: float) -> None:
     """Puts half of the files at once, so that there is a backlog, and the others in the course of `spread` seconds."""
     half = len(jobs) // 2
@@ -62,7 +55,7 @@ def feed(directory: str, jobs: Sequence[Job], spread: float) -> None:
         files.put_many(jobs[:half])
         for job in paced(jobs[half:], time.monotonic(), spread):
             files.put(job)
-        files.flush(timeout=PATIENCE)
+        files.flush()
 
 
 def ask(directory: str, jobs: Sequence[Job], spread: float, log: str) -> None:
@@ -72,7 +65,7 @@ def ask(directory: str, jobs: Sequence[Job], spread: float, log: str) -> None:
     left = spread * (1 - answered / max(len(jobs), 1))
     with GroupQueue[Job](FILES, directory=directory, max_attempts=MAX_ATTEMPTS) as files:
         for number, path in paced(jobs[answered:], time.monotonic(), left):
-            digest = files.put_wait((number, path), timeout=PATIENCE)
+            digest = files.put_wait((number, path))
             os.write(answers, f"{number:>8} {digest:<64}\n".encode())
 
 
@@ -109,7 +102,19 @@ def try_sha256(path: str) -> str:
         return type(error).__name__
 
 
-def main(role: str, directory: str, *rest: str) -> None:
+def end_with(parent: int) -> None:
+    """Ends this process when its parent is gone, whatever it waits for."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watches the demo", daemon=True).start()
+
+
+def main(parent: str, role: str, directory: str, *rest: str) -> None:
+    end_with(int(parent))
     if role == "work":
         work(directory)
         return

@@ -26,7 +26,7 @@ class Child:
     def __init__(self, label: str, arguments: list[str]) -> None:
         self.label = label
         self.is_over = False
-        self._command = [sys.executable, "-m", "groupqueue.cli.demo.roles", *arguments]
+        self._command = [sys.executable, "-m", "groupqueue.cli.demo.roles", str(os.getpid()), *arguments]
         self.process = self._start()
 
     @property
