@@ -52,6 +52,7 @@ class Peer:
         self.granted = 0
         self.granted_at = 0.0
         self.recalled_at: float | None = None
+        self.returns = 0
         self.stuck = False
         self.credit = 0
         self.credit_waiting = 0
@@ -269,6 +270,7 @@ class Broker:
 
     def _on_return(self, peer: Peer, message: m.Return, now: float) -> None:
         self._unrecall(peer)
+        peer.returns += 1
         grants = self.state.grants.get(peer.member)
         if grants is not None:
             self.advance(peer.member)
@@ -539,7 +541,7 @@ class Broker:
         peer.granted = sum(run.count for run in runs)
         peer.granted_at = now
         self._unrecall(peer)
-        self._send(peer, m.Grant(first, entries))
+        self._send(peer, m.Grant(first, peer.returns, entries))
         return True
 
     def _next_lane(self, member: int, now: float) -> Lane | None:

@@ -189,9 +189,14 @@ class Entry(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """Items for this member, from `position` on."""
+    """Items for this member, from `position` on.
+
+    `returns`: how many Returns of this connection the leader had seen. If the member has sent more, this grant crossed
+    one of them; the leader takes it back when it sees that one, and the member must not take it.
+    """
 
     position: int
+    returns: int
     entries: Sequence[Entry]
 
 

@@ -41,6 +41,7 @@ class Session:
         self.words = words
         self.wanted = 1
         self._granted_at = 0.0
+        self._returns = 0
         self._want_told = 0
         self._credit_told = 0
         self._want_ticket = 0
@@ -73,6 +74,7 @@ class Session:
         """The conversation has ended; what was not confirmed is open again."""
         self.welcome = None
         self.drained = False
+        self._returns = 0
         self._want_told = 0
         self._credit_told = 0
         self._replies.clear()
@@ -174,7 +176,8 @@ class Session:
         kind = type(message)
         if kind is m.Grant:
             assert isinstance(message, m.Grant)
-            self.inbox.add(message)
+            if message.returns == self._returns:
+                self.inbox.add(message)
             self._granted_at = now
             self._want_told = 0
             self._want_ticket = 0
@@ -229,7 +232,11 @@ class Session:
 
     def answer_attention(self, state: int) -> m.Message:
         """What the leader asked for through the mapped word: 1, the cursor; 2, the rest. Requires the inbox's lock."""
-        return m.Return(self.inbox.give_back()) if state == 2 else m.Taken(self.inbox.taken)
+        return self._give_back() if state == 2 else m.Taken(self.inbox.taken)
+
+    def _give_back(self) -> m.Return:
+        self._returns += 1
+        return m.Return(self.inbox.give_back())
 
     def _on_welcome(self, welcome: m.Welcome) -> None:
         self.welcome = welcome
@@ -249,7 +256,7 @@ class Session:
 
     def _on_recall(self, what: int) -> None:
         if what & m.RECALL_ITEMS:
-            self._replies.append(m.Return(self.inbox.give_back()))
+            self._replies.append(self._give_back())
         if what & m.RECALL_CREDIT:
             count = 0
             while True:

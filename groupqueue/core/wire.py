@@ -44,7 +44,7 @@ def encode(message: m.Message) -> list[m.Buffer]:
     body: list[m.Buffer]
     if number == _GRANT:
         assert isinstance(message, m.Grant)
-        values = [message.position]
+        values = [message.position, message.returns]
         body = []
         for entry in message.entries:
             values += (
@@ -117,11 +117,11 @@ def check_sizes(count: int, body: memoryview) -> None:
 
 
 def _decode_grant(values: tuple[int, ...], body: memoryview) -> m.Grant:
-    if len(values) % _ENTRY_WORDS != 1:
+    if len(values) % _ENTRY_WORDS != 2:
         raise WireError(f"Grant frame with {len(values)} words")
     entries = []
     start = 0
-    for i in range(1, len(values), _ENTRY_WORDS):
+    for i in range(2, len(values), _ENTRY_WORDS):
         first_id, count, flags, attempt, pid, length = values[i : i + _ENTRY_WORDS]
         split = start + 4 * count
         end = split + length
@@ -132,7 +132,7 @@ def _decode_grant(values: tuple[int, ...], body: memoryview) -> m.Grant:
         start = end
     if start != len(body):
         raise WireError("Grant frame longer than its entries")
-    return m.Grant(values[0], entries)
+    return m.Grant(values[0], values[1], entries)
 
 
 class FrameReader:

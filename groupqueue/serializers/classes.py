@@ -11,7 +11,6 @@ import functools
 import pickle
 from abc import ABCMeta
 from collections.abc import Iterator
-from enum import EnumMeta
 from types import (
     FunctionType,
     GetSetDescriptorType,
@@ -141,6 +140,3 @@ def _raw_value(data_type: Any, member: Any) -> tuple[Any, ...]:
 
 def cached_property_reduction(_: Any, made: functools.cached_property[Any]) -> Any:
     return rebuild.cached_property, (made.func, made.attrname)
-
-
-__all__ = ["Attachment", "EnumMeta", "cached_property_reduction", "class_reduction", "member_reduction"]
