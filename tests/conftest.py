@@ -1,0 +1,70 @@
+"""Each test has its own directory for groups, and ends without a process that it started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests import helpers
+
+
+@pytest.fixture(autouse=True)
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where this test's groups live, also by default: short enough for a socket's path, 0700, removed afterwards."""
+    path = tempfile.mkdtemp(prefix="gq-", dir="/tmp")
+    monkeypatch.setenv("GROUPQUEUE_DIR", path)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def group() -> str:
+    return "jobs"
+
+
+@pytest.fixture(autouse=True)
+def _scripts(directory: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ends every process of the test, whatever became of it."""
+    folder = tempfile.mkdtemp(prefix="gq-scripts-", dir="/tmp")
+    monkeypatch.setenv("GROUPQUEUE_TEST_SCRIPTS", folder)
+    yield
+    for script in helpers.started:
+        script.end()
+    helpers.started.clear()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def open_queue() -> Iterator[Callable[..., Any]]:
+    """Opens queues in this process, and closes them at the end; what is unsent then is dropped."""
+    import groupqueue
+
+    opened: list[Any] = []
+
+    def open_queue(name: str | None = None, *, kind: str = "GroupQueue", **options: Any) -> Any:
+        queue = getattr(groupqueue, kind)(name, **options)
+        opened.append(queue)
+        return queue
+
+    yield open_queue
+    for queue in opened:
+        queue.cancel_join_thread()
+        queue.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if report.failed:
+        for script in helpers.started:
+            report.sections.append((f"{script!r}", script.report()))
+    return report
+
+
+def pytest_report_header() -> str:
+    return f"groupqueue: soak x{helpers.SOAK:g}, {os.cpu_count()} cpus"

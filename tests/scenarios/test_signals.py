@@ -1,0 +1,241 @@
+"""Signals, destructors and log handlers that come in the middle of a put."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.helpers import eventually, open_leader, open_member, run_script, scaled
+
+
+def test_puts_from_a_signal_handler_in_the_middle_of_other_puts(group):
+    leader = open_leader(group)
+    member = open_member(group)
+    member.do(
+        """
+        import itertools
+        numbers = itertools.count()
+        def handler(*_):
+            q.put(("signal", next(numbers)))
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for n in range(20_000):
+            q.put(("main", n))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        q.flush()
+        """,
+        timeout=40,
+    )
+    fired = member.do("next(numbers)")
+    assert fired > 10
+    leader.do(f"got = [q.get(timeout=5) for _ in range(20_000 + {fired})]", timeout=40)
+    assert leader.do("[n for who, n in got if who == 'main'] == list(range(20_000))")
+    # A handler may itself be interrupted by the next signal, so these are not in order.
+    assert leader.do("sorted(n for who, n in got if who == 'signal')") == list(range(fired))
+    assert leader.do("q.qsize()") == 0
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+def test_puts_from_a_destructor_in_the_middle_of_other_puts(group, role):
+    first = open_leader(group)
+    second = open_member(group)
+    member, other = (first, second) if role == "leader" else (second, first)
+    member.do(
+        """
+        class Loud:
+            def __init__(self, n):
+                self.n, self.me = n, self
+            def __del__(self):
+                q.put(("del", self.n))
+        gc.set_threshold(50)
+        for n in range(5000):
+            Loud(n)
+            q.put(("main", [n]))
+        gc.collect()
+        q.flush()
+        """,
+        timeout=40,
+    )
+    other.do("got = [q.get(timeout=5) for _ in range(10_000)]", timeout=40)
+    assert other.do("[n[0] for who, n in got if who == 'main'] == list(range(5000))")
+    assert other.do("sorted(n for who, n in got if who == 'del') == list(range(5000))")
+
+
+def test_a_destructor_at_the_end_of_the_interpreter_neither_hangs_nor_crashes(group):
+    script = run_script(
+        """
+        # puts from a destructor at exit
+        import sys
+        from groupqueue import GroupQueue
+        class Loud:
+            def __del__(self):
+                try:
+                    q.put("last words")
+                except Exception:
+                    pass
+        q = GroupQueue(sys.argv[1])
+        q.put("first words")
+        loud = Loud()
+        loud.me = loud
+        """,
+        group,
+    )
+    assert script.wait() == 0
+    assert open_member(group).do("q.get(timeout=5)") == "first words"
+
+
+def test_a_log_handler_that_puts_into_the_queue_it_logs_about(group):
+    leader = open_leader(group)
+    heir = open_member(group)
+    member = open_member(group, mode="client")
+    member.do("""
+        import logging
+        class IntoTheQueue(logging.Handler):
+            def emit(self, record):
+                q.put(record.getMessage())
+        logging.getLogger().addHandler(IntoTheQueue())
+        logging.getLogger().setLevel(logging.DEBUG)
+    """)
+    member.begin("[(q.put(n), time.sleep(0.001)) for n in range(200)]; q.flush()")
+    leader.kill()
+    member.result()
+    member.do("items = []\nwhile not items or q.qsize(): items.append(q.get(timeout=5))")
+    assert member.do("[item for item in items if isinstance(item, int)]") == list(range(200))
+    assert heir.do("q.is_leader")
+
+
+# SIGINT raises where the script allows it: at most once in each call.
+ALLOW_INTERRUPTS = """
+    # works while it is interrupted
+    import os, signal, sys
+    from groupqueue import Empty, GroupQueue
+    allowed = False
+    interrupts = 0
+    def on_interrupt(*_):
+        global allowed, interrupts
+        if allowed:
+            allowed = False
+            interrupts += 1
+            raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, on_interrupt)
+    q = GroupQueue(sys.argv[1])
+    q.wait_for_leader()
+    say("ready")
+"""
+
+GET_UNDER_INTERRUPTS = (
+    ALLOW_INTERRUPTS
+    + """
+    item = None
+    while item != "end":
+        item = None
+        try:
+            allowed = True
+            item = q.get()
+            allowed = False
+        except KeyboardInterrupt:
+            pass
+        if item is not None:
+            say("got", item)
+    say("interrupts", interrupts)
+"""
+)
+
+PUT_UNDER_INTERRUPTS = (
+    ALLOW_INTERRUPTS
+    + """
+    n = 0
+    while interrupts < 30:
+        try:
+            allowed = True
+            q.put(n)
+            allowed = False
+            n += 1
+        except KeyboardInterrupt:
+            n += 1000
+    q.flush()
+    say("upto", n)
+    hear()
+"""
+)
+
+LEAD_UNDER_INTERRUPTS = (
+    ALLOW_INTERRUPTS
+    + """
+    while interrupts < 30:
+        try:
+            allowed = True
+            q.get_message(timeout=0.02).requeue()
+            allowed = False
+        except (Empty, KeyboardInterrupt):
+            pass
+    say("over")
+    hear()
+"""
+)
+
+
+def interrupt_until(script, word):
+    """Sends SIGINT, again and again, until the script has said the word; returns how often."""
+    for sent in range(1, 3000):
+        if not script.is_alive or any(line.startswith(word) for line in script.lines):
+            return sent
+        script.signal(signal.SIGINT)
+        time.sleep(0.005)
+    return pytest.fail(f"{script!r} did not say {word!r}")
+
+
+def test_interrupts_of_a_consumer_lose_at_most_the_item_in_hand(group):
+    """Python may deliver the interrupt between the return of `get` and the assignment; that item is its own loss."""
+    count = scaled(2000)
+    leader = open_leader(group)
+    consumer = run_script(GET_UNDER_INTERRUPTS, group)
+    consumer.expect("ready")
+    leader.begin(f"for n in range({count}): q.put(n); time.sleep(0.0002)\nfor _ in range(100): q.put('end')\nq.flush()")
+    interrupt_until(consumer, "interrupts")
+    interrupts = int(consumer.expect("interrupts"))
+    got = [int(line[4:]) for line in consumer.lines if line.startswith("got") and line[4:].isdigit()]
+    assert len(got) == len(set(got))
+    assert got == sorted(got)
+    assert count - interrupts <= len(got) <= count
+    leader.result()
+
+
+def test_interrupts_of_a_producer_lose_nothing_that_put_returned_from(group):
+    script = run_script(PUT_UNDER_INTERRUPTS, group)
+    other = open_member(group)
+    script.expect("ready")
+    interrupt_until(script, "upto")
+    upto = int(script.expect("upto"))
+    other.do("got = []\nwhile q.qsize(): got.append(q.get(timeout=5))", timeout=40)
+    assert other.do("len(got) == len(set(got))")
+    assert other.do("got == sorted(got)")
+    # Runs without a gap, each ended by an interrupt that skipped a thousand numbers.
+    assert other.do("sum(1 for a, b in zip(got, got[1:]) if b != a + 1)") <= 30
+    assert other.do("got[-1]") <= upto
+
+
+def test_an_interrupted_leader_serves_on(group):
+    script = run_script(LEAD_UNDER_INTERRUPTS, group)
+    script.expect("ready")
+    member = open_member(group, mode="client")
+    member.begin("for n in range(1000):\n    q.put(n); q.flush()")
+    interrupt_until(script, "over")
+    member.result(timeout=30)
+    assert sorted(member.do("[q.get(timeout=10) for _ in range(1000)]", timeout=40)) == list(range(1000))
+
+
+def test_a_get_is_not_cut_short_by_a_signal_that_has_a_handler(group):
+    leader = open_leader(group)
+    member = open_member(group)
+    member.do("hits = []; signal.signal(signal.SIGUSR2, lambda *_: hits.append(1))")
+    member.begin("q.get(timeout=10)")
+    eventually(lambda: leader.do("q.stats().waiting_getters") == 1)
+    for _ in range(5):
+        member.signal(signal.SIGUSR2)
+        time.sleep(0.01)
+    leader.do("q.put('at last')")
+    assert member.result() == "at last"
+    assert member.do("len(hits)") >= 1
