@@ -119,6 +119,7 @@ class Member:
         self._lock = threading.RLock()
         self._busy = 0
         self.inbox_lock = threading.RLock()
+        self.put_lock = threading.RLock()
         self.words = self._file.words
         self.outbox = Outbox(options.max_attempts, options.durable)
         self.inbox = Inbox(self._file.words, self._file.ring)
@@ -192,20 +193,27 @@ class Member:
 
     def push(self, wait: bool = False) -> None:
         """Sends what is pending, unless somebody is at it who will; with `wait`, once they are done."""
+        # Only `with` on a lock of the interpreter's own takes and keeps it in one step: a Ctrl-C between an acquire and
+        # its try would leave it taken for ever.
         me = get_ident()
         outbox = self.outbox
-        while self._busy != me and self._lock.acquire(blocking=wait):
-            try:
-                self._busy = me
-                self._send_pending()
-            except Exception as error:
-                self._crash(error)
-            except BaseException as error:
-                self._crash(error)
-                raise
-            finally:
-                self._busy = 0
-                self._lock.release()
+        while True:
+            busy = self._busy
+            if busy == me or (busy and not wait):
+                return
+            with self._lock:
+                if self._busy == me:
+                    return
+                try:
+                    self._busy = me
+                    self._send_pending()
+                except Exception as error:
+                    self._crash(error)
+                except BaseException as error:
+                    self._crash(error)
+                    raise
+                finally:
+                    self._busy = 0
             if self._logs or self.session.completed:
                 self._after_step()
             self.driver.notify()
@@ -269,28 +277,26 @@ class Member:
         self.push()
         self.wait(lambda: self.inbox.count > 0 or session.is_answered(ticket) or self.closing, deadline)
 
-    def take_credit(self, block: bool, deadline: Deadline) -> bool:
-        """One place in a bounded group; False if there is none, or none in time."""
-        credit = self.session.credit
+    def put_bounded(self, entry: tuple[bytes, Call | None], block: bool, deadline: Deadline) -> bool:
+        """Puts into a bounded group; False, and nothing is put, if there is no room, or none in time."""
         session = self.session
         while True:
-            try:
-                credit.pop()
-                return True
-            except IndexError:
-                pass
-            if self.closing or session.shutdown or self._busy == get_ident():
+            with self.put_lock:
+                if session.credit > 0:
+                    self.outbox.pending.append(entry)
+                    return True
+            if self.closing or session.shutdown or self.is_beneath:
                 return False
-            with self._lock:
-                if block:
-                    session.putters += 1
-                    ticket = 0
-                else:
-                    ticket = session.ask_for_credit()
+            ticket = 0
             try:
+                with self._lock:
+                    if block:
+                        session.putters += 1
+                    else:
+                        ticket = session.ask_for_credit()
                 self.push()
                 done = self.wait(
-                    lambda: bool(credit)
+                    lambda: session.credit > 0
                     or self.closing
                     or session.shutdown > 0
                     or (ticket > 0 and session.is_answered(ticket)),
@@ -300,17 +306,10 @@ class Member:
                 if block:
                     with self._lock:
                         session.putters -= 1
-                    if not session.putters and not credit:
+                    if not session.putters and session.credit <= 0:
                         self.push()
-            if not done or (ticket and not credit):
-                return bool(credit) and self._pop_credit()
-
-    def _pop_credit(self) -> bool:
-        try:
-            self.session.credit.pop()
-            return True
-        except IndexError:
-            return False
+            if session.credit <= 0 and (not done or ticket):
+                return False
 
     @property
     def is_beneath(self) -> bool:
@@ -329,6 +328,12 @@ class Member:
             return
         self.owing -= 1
         raise error
+
+    def drop_hand(self) -> None:
+        """What this thread took to hold, and will never see because something was raised, goes back to its place."""
+        item = self.inbox.in_hand.pop(get_ident(), None)
+        if item is not None:
+            self.say(Verdict(m.Requeue, item.id, item.attempt))
 
     def say(self, verdict: Verdict) -> None:
         """Tells the leader what became of a held item; it is told again until it is in the journal."""
@@ -710,7 +715,7 @@ class Member:
             self._file.remove()
             self._file = file
         if keep:
-            self.outbox.pending.extendleft((payload, None) for payload, _ in reversed(left))
+            self.outbox.pending[:0] = [(payload, None) for payload, _ in left]
 
     def _crash(self, error: BaseException) -> None:
         """Something unexpected happened in the role: it is dropped, and won again by recovery."""

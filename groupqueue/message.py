@@ -110,6 +110,13 @@ class Message(Generic[T]):
             else:
                 self.fail(error)
 
+    def __del__(self) -> None:
+        # Nobody can end it any more, so nobody must wait for that.
+        if not getattr(self, "_ended", "never made"):
+            assert self._endings is not None
+            self._ended = "dropped"
+            self._endings.requeue(self._id, self.attempt)
+
     def __repr__(self) -> str:
         state = self._ended or ("waits for a reply" if self.wants_reply else "held")
         return f"<Message {self.obj!r} attempt={self.attempt} sender_pid={self.sender_pid} {state}>"

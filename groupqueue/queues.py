@@ -149,10 +149,11 @@ class GroupQueue(Generic[T]):
         size = len(payload)
         if size > self._max_item_bytes:
             self._too_large(size)
-        if member.is_bounded:
-            self._take_credit(block, timeout)
         pending = member.outbox.pending
-        pending.append((payload, None))
+        if member.is_bounded:
+            self._put_bounded((payload, None), block, timeout)
+        else:
+            pending.append((payload, None))
         if len(pending) >= BATCH or size >= BIG:
             member.push(wait=size >= BIG or len(pending) >= MAX_PENDING)
         elif not member.armed:
@@ -183,11 +184,12 @@ class GroupQueue(Generic[T]):
                 payload = self._dumps(obj)
                 if len(payload) > self._max_item_bytes:
                     self._too_large(len(payload))
-                if member.is_bounded:
-                    self._take_credit(block, deadline.remaining())
                 if member.backed_up:
                     self._wait_for_room(block, deadline.remaining())
-                pending.append((payload, None))
+                if member.is_bounded:
+                    self._put_bounded((payload, None), block, deadline.remaining())
+                else:
+                    pending.append((payload, None))
                 count += 1
                 if count % CHUNK == 0 or len(payload) >= BIG:
                     member.push(wait=True)
@@ -311,8 +313,13 @@ class GroupQueue(Generic[T]):
         If this process dies first, the item goes to another consumer, with `attempt` + 1.
         """
         self._end_current()
-        item = self._take(block, timeout, hold=True)
-        return self._message(item)
+        try:
+            message = self._message(self._take(block, timeout, hold=True))
+            self._member.inbox.in_hand.pop(get_ident(), None)
+            return message
+        except BaseException:
+            self._member.drop_hand()
+            raise
 
     def reply(self, value: Any) -> None:
         """Answers the item that the calling thread last got; nothing happens if nobody waits for that, or no longer.
@@ -516,11 +523,11 @@ class GroupQueue(Generic[T]):
             "nothing was queued"
         )
 
-    def _take_credit(self, block: bool, timeout: float | None) -> None:
+    def _put_bounded(self, entry: tuple[bytes, Call | None], block: bool, timeout: float | None) -> None:
         member = self._member
         waits = block and (timeout is None or timeout > 0)
         deadline = Deadline(timeout if waits else NO_LEADER)
-        if not member.take_credit(waits, deadline):
+        if not member.put_bounded(entry, waits, deadline):
             self._check_put("put")
             raise Full
 
@@ -540,10 +547,11 @@ class GroupQueue(Generic[T]):
         payload = self._dumps(obj)
         if len(payload) > self._max_item_bytes:
             self._too_large(len(payload))
-        if member.is_bounded:
-            self._take_credit(True, deadline.remaining())
         self._wait_for_room(True, deadline.remaining())
-        member.outbox.pending.append((payload, call))
+        if member.is_bounded:
+            self._put_bounded((payload, call), True, deadline.remaining())
+        else:
+            member.outbox.pending.append((payload, call))
         member.push()
 
     def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
@@ -571,14 +579,19 @@ class GroupQueue(Generic[T]):
         self._end_current()
         if self._member.deferred:
             self._member.raise_deferred()
-        item = self._take(block, timeout, self._joinable, patient)
         member = self._member
         me = get_ident()
-        member.current[me] = item
-        if item.flags & m.WANTS_REPLY:
-            member.owing += 1
-        if self._joinable:
-            member.unfinished.push(me, item)
+        try:
+            item = self._take(block, timeout, self._joinable, patient)
+            member.current[me] = item
+            if item.flags & m.WANTS_REPLY:
+                member.owing += 1
+            if self._joinable:
+                member.unfinished.push(me, item)
+            member.inbox.in_hand.pop(me, None)
+        except BaseException:
+            member.drop_hand()
+            raise
         return item.obj
 
     def _take(self, block: bool, timeout: float | None, hold: bool, patient: bool = True) -> Item:
@@ -591,7 +604,7 @@ class GroupQueue(Generic[T]):
                 self._closed("get")
             if self._options.delivery == "shared" or member.is_leader:
                 with member.inbox_lock:
-                    item = member.inbox.take(self._loads, hold)
+                    item = member.inbox.take(self._loads, hold, get_ident())
                 if member.words[ATTENTION]:
                     member.answer_attention()
                 if item is not None:
@@ -617,6 +630,7 @@ class GroupQueue(Generic[T]):
 
     def _cannot_decode(self, item: Item) -> NoReturn:
         text = f"{type(item.error).__name__}: {item.error}"
+        self._member.inbox.in_hand.pop(get_ident(), None)
         if item.flags & m.WANTS_REPLY:
             body = json.dumps({"type_name": "groupqueue.DecodeError", "text": text}).encode()
             self._member.say(Verdict(m.Answer, item.id, item.attempt, m.REPLY_TEXT, False, body))

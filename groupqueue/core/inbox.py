@@ -68,6 +68,7 @@ class Inbox:
         self._words = words
         self._ring = ring
         self._ring_used = False
+        self.in_hand: dict[int, Item] = {}
 
     @property
     def taken(self) -> int:
@@ -82,16 +83,22 @@ class Inbox:
         """A grant has arrived. Its memory must stay as it is."""
         if grant.position != self.received:
             return
+        received = self.received
+        chunks = []
         for entry in grant.entries:
-            self._chunks.append(_Chunk(entry, self.received))
-            self.received += entry.count
+            chunks.append(_Chunk(entry, received))
+            received += entry.count
+        self._chunks += chunks
+        self.received = received
 
-    def take(self, decode: Callable[[Any], Any], hold: bool) -> Item | None:
+    def take(self, decode: Callable[[Any], Any], hold: bool, thread: int) -> Item | None:
         """The next item, decoded and taken; None if there is none. With `hold`, or if it wants a reply, it is held.
 
-        An item that cannot be decoded is held too, for its failure has yet to be told.
+        An item that cannot be decoded is held too, for its failure has yet to be told. What is held is in `in_hand`
+        under the thread until its owner takes it from there.
         """
         while True:
+            chunks = self._chunks
             chunk = self._current()
             if chunk is None:
                 return None
@@ -108,18 +115,21 @@ class Inbox:
             item = Item(obj, chunk.first_id + index, chunk.attempt, chunk.flags, chunk.pid, held, error, raw)
             position = chunk.position + index
             following = index + 1
-            if chunk.index != index:
+            if chunk.index != index or chunks is not self._chunks:
                 continue
             if held or self._ring_used:
                 self._ring_used = True
                 self._ring[position % RING] = held
+            if held:
+                self.in_hand[thread] = item
             chunk.index = following
             self._words[TAKEN] = position + 1
             return item
 
     def take_plain(self, decode: Callable[[Any], Any]) -> Any:
         """`take` for the commonest case at half the cost: a plain item. LookupError, and nothing taken, otherwise."""
-        chunk = self._chunks[0]
+        chunks = self._chunks
+        chunk = chunks[0]
         index = chunk.index
         if index == chunk.count or chunk.flags & m.WANTS_REPLY or self._ring_used:
             raise LookupError
@@ -129,7 +139,7 @@ class Inbox:
             raise LookupError from error
         following = index + 1
         position = chunk.position + following
-        if chunk.index != index:
+        if chunk.index != index or chunks is not self._chunks:
             raise LookupError
         chunk.index = following
         self._words[TAKEN] = position
@@ -150,9 +160,8 @@ class Inbox:
     def give_back(self) -> int:
         """Drops everything that has not been taken; returns the position from which on that is."""
         taken = self.taken
-        for chunk in self._chunks:
-            chunk.index = chunk.count
-        self._chunks.clear()
+        nothing: deque[_Chunk] = deque()
+        self._chunks = nothing
         self.received = taken
         return taken
 

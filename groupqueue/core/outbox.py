@@ -1,9 +1,12 @@
 """
 What a member has put and said, until the leader has it.
 
-`put` and `say` only append, so any thread may call them, in a signal handler or a finaliser too; everything else requires
-the member's lock. A batch keeps its first `seq` for ever: what is sent again after a reconnect is the same batch, which
-is how the leader knows it.
+`pending` and `verdicts` are only appended to from outside, so any thread may do that, in a signal handler or a finaliser
+too; everything else requires the member's lock. A batch keeps its first `seq` for ever: what is sent again after a
+reconnect is the same batch, which is how the leader knows it.
+
+Python runs signal handlers, and changes threads, between calls and at the end of loops, never between two plain stores.
+So what must happen together stands together at the end of a method, without a call in between.
 """
 
 from __future__ import annotations
@@ -38,14 +41,13 @@ class Outbox:
     """See the module."""
 
     def __init__(self, max_attempts: int, durable: bool) -> None:
-        self.pending: deque[tuple[bytes, Call | None]] = deque()
-        self.verdicts: deque[Verdict] = deque()
+        self.pending: list[tuple[bytes, Call | None]] = []
+        self.verdicts: list[Verdict] = []
         self.unacked: deque[m.Items] = deque()
         self.unsettled: deque[m.Done | m.Answer | m.Fail | m.Requeue] = deque()
         self.unacked_bytes = 0
         self.unacked_count = 0
         self.last_seq = 0
-        self.dropped = 0
         self.calls: dict[int, Call] = {}
         self._max_attempts = max_attempts
         self._flags = m.DURABLE if durable else 0
@@ -58,36 +60,60 @@ class Outbox:
         """Items that the leader has not confirmed."""
         return len(self.pending) + self.unacked_count
 
+    @property
+    def put_count(self) -> int:
+        """How many items were ever put here."""
+        return self.last_seq + len(self.pending)
+
     def restart(self) -> None:
         """A new connection: everything unconfirmed is to be sent, again."""
         self._sent = 0
         self._said = 0
+        self.unacked_count = sum(items.count for items in self.unacked)
+        self.unacked_bytes = sum(_payload_size(items) for items in self.unacked)
 
     def cut(self) -> None:
         """Makes batches of what is pending."""
         pending = self.pending
         while pending:
-            wants_reply = pending[0][1] is not None
-            payloads: list[bytes] = []
-            size = 0
-            while pending and len(payloads) < MAX_BATCH and size < MAX_BATCH_BYTES:
-                payload, call = pending[0]
-                if (call is not None) != wants_reply or (payloads and size + len(payload) > MAX_BATCH_BYTES):
-                    break
-                pending.popleft()
-                if call is not None and call.withdrawn:
-                    self.dropped += 1
-                    continue
-                self.last_seq += 1
-                if call is not None:
-                    call.seq = self.last_seq
-                    self.calls[call.seq] = call
-                payloads.append(payload)
-                size += len(payload)
-            if payloads:
-                self._add(payloads, size, wants_reply)
+            call = pending[0][1]
+            if call is not None and call.withdrawn:
+                del pending[:1]
+            else:
+                self._cut_batch(pending)
 
-    def _add(self, payloads: Sequence[bytes], size: int, wants_reply: bool) -> None:
+    def _cut_batch(self, pending: list[tuple[bytes, Call | None]]) -> None:
+        wants_reply = pending[0][1] is not None
+        payloads: list[bytes] = []
+        size = 0
+        seq = self.last_seq
+        for payload, call in islice(pending, MAX_BATCH):
+            if payloads and size + len(payload) > MAX_BATCH_BYTES:
+                break
+            if call is None:
+                if wants_reply:
+                    break
+            elif not wants_reply or call.withdrawn:
+                break
+            else:
+                call.seq = seq + 1
+                self.calls[call.seq] = call
+            seq += 1
+            payloads.append(payload)
+            size += len(payload)
+        count = len(payloads)
+        if not count:
+            return
+        items = self._batch(payloads, wants_reply)
+        unacked_bytes = self.unacked_bytes + size
+        unacked_count = self.unacked_count + count
+        self.unacked += (items,)
+        del pending[:count]
+        self.last_seq = seq
+        self.unacked_bytes = unacked_bytes
+        self.unacked_count = unacked_count
+
+    def _batch(self, payloads: Sequence[bytes], wants_reply: bool) -> m.Items:
         count = len(payloads)
         sizes = struct.pack(f"<{count}I", *map(len, payloads))
         body: tuple[bytes, ...]
@@ -99,33 +125,36 @@ class Outbox:
             body = (whole,)
             check = crc32(whole)
         flags = self._flags | (m.WANTS_REPLY if wants_reply else 0)
-        self.unacked.append(m.Items(self.last_seq - count + 1, count, flags, self._max_attempts, check, body))
-        self.unacked_bytes += size
-        self.unacked_count += count
+        return m.Items(self.last_seq + 1, count, flags, self._max_attempts, check, body)
 
     def cut_verdicts(self) -> None:
         """Numbers what has been said of held items."""
         verdicts = self.verdicts
         while verdicts:
-            verdict = verdicts.popleft()
-            self._number += 1
+            count = 1
+            number = self._number + 1
+            verdict = verdicts[0]
+            message: m.Done | m.Answer | m.Fail | m.Requeue
             if verdict.kind is m.Done:
-                pairs = [verdict.id, verdict.attempt]
-                while verdicts and verdicts[0].kind is m.Done and len(pairs) < 2 * MAX_BATCH:
-                    verdict = verdicts.popleft()
-                    pairs += (verdict.id, verdict.attempt)
-                self.unsettled.append(m.Done(self._number, struct.pack(f"<{len(pairs)}Q", *pairs)))
+                pairs = []
+                for found in islice(verdicts, MAX_BATCH):
+                    if found.kind is not m.Done:
+                        break
+                    pairs += (found.id, found.attempt)
+                count = len(pairs) // 2
+                message = m.Done(number, struct.pack(f"<{len(pairs)}Q", *pairs))
             elif verdict.kind is m.Answer:
                 body = verdict.body
-                self.unsettled.append(
-                    m.Answer(
-                        self._number, verdict.id, verdict.attempt, verdict.status, int(verdict.finish), crc32(body), body
-                    )
+                message = m.Answer(
+                    number, verdict.id, verdict.attempt, verdict.status, int(verdict.finish), crc32(body), body
                 )
             elif verdict.kind is m.Fail:
-                self.unsettled.append(m.Fail(self._number, verdict.id, verdict.attempt, verdict.body))
+                message = m.Fail(number, verdict.id, verdict.attempt, verdict.body)
             else:
-                self.unsettled.append(m.Requeue(self._number, verdict.id, verdict.attempt))
+                message = m.Requeue(number, verdict.id, verdict.attempt)
+            self.unsettled += (message,)
+            del verdicts[:count]
+            self._number = number
 
     def unsent(self) -> list[m.Message]:
         """What has not been sent on this connection, verdicts first."""
@@ -148,7 +177,7 @@ class Outbox:
             self.unacked.popleft()
             self._sent = max(self._sent - 1, 0)
             count += items.count
-            self.unacked_bytes -= sum(len(part) for part in items.body) - 4 * items.count
+            self.unacked_bytes -= _payload_size(items)
         self.unacked_count -= count
         return count
 
@@ -157,3 +186,7 @@ class Outbox:
         while self.unsettled and self.unsettled[0].number <= number:
             self.unsettled.popleft()
             self._said = max(self._said - 1, 0)
+
+
+def _payload_size(items: m.Items) -> int:
+    return sum(len(part) for part in items.body) - 4 * items.count

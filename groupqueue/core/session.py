@@ -33,7 +33,7 @@ class Session:
         self.shutdown = 0
         self.drained = False
         self.misplaced = False
-        self.credit: list[None] = []
+        self.put_limit = 0
         self.questions: dict[int, Question] = {}
         self.completed: deque[Call] = deque()
         self._pid = pid
@@ -58,11 +58,11 @@ class Session:
         self.disconnect()
         self.outbox.restart()
         # What a dead leader sent and nobody read is lost: what counts is what is here.
-        outstanding = len(self.credit) + self.outbox.waiting
+        outstanding = max(self.put_limit - self.outbox.last_seq, 0) + self.outbox.unacked_count
         self.words[SETTLED] = max(self.words[CREDITED] - outstanding, 0)
         about = {
             "mode": self._mode,
-            "credit": len(self.credit) + len(self.outbox.pending),
+            "credit": max(self.put_limit - self.outbox.last_seq, 0),
             "last_seq": self.outbox.last_seq,
         }
         inbox = self.inbox
@@ -85,7 +85,7 @@ class Session:
     def rename(self, member: int) -> None:
         """The member begins anew under another id, in a group that knows nothing of it."""
         self.member = member
-        self.credit.clear()
+        self.put_limit = self.outbox.last_seq
         self.misplaced = False
         self.disconnect()
 
@@ -132,10 +132,6 @@ class Session:
         """What is to be sent now."""
         self.outbox.cut()
         self.outbox.cut_verdicts()
-        if self.outbox.dropped:
-            if self.words[CREDITED]:
-                self.credit.extend([None] * self.outbox.dropped)
-            self.outbox.dropped = 0
         if self.welcome is None:
             return []
         out = self._replies
@@ -204,7 +200,7 @@ class Session:
             self._on_recall(message.what)
         elif kind is m.Credit:
             assert isinstance(message, m.Credit)
-            self.credit.extend([None] * message.count)
+            self.put_limit += message.count
             self._credit_told = 0
             self._credit_ticket = 0
         elif kind is m.Result:
@@ -254,17 +250,18 @@ class Session:
         self._want_told = 0
         self.drained = self.shutdown > 0
 
+    @property
+    def credit(self) -> int:
+        """How many items may be put in a bounded group before the leader gives more room."""
+        return self.put_limit - self.outbox.put_count
+
     def _on_recall(self, what: int) -> None:
         if what & m.RECALL_ITEMS:
             self._replies.append(self._give_back())
         if what & m.RECALL_CREDIT:
-            count = 0
-            while True:
-                try:
-                    self.credit.pop()
-                except IndexError:
-                    break
-                count += 1
+            used = self.outbox.put_count
+            count = max(self.put_limit - used, 0)
+            self.put_limit -= count
             self.words[SETTLED] += count
             self._replies.append(m.ReturnCredit(count))
 

@@ -8,6 +8,10 @@ drives for long, so that an idle process does not wake at all.
 
 Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the next;
 whoever changes the state calls `notify`, which wakes those whose wait is over.
+
+A signal handler may raise between any two steps of a waiting thread. What that can leave behind (the seat taken by nobody,
+a waiter that waits no more, a hand-over that did not happen) the background thread notices and mends: for ORPHANED
+seconds nobody drove. That two threads drive at once is harmless, for what a turn handles it handles under a lock.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from threading import get_ident
 from groupqueue.system.deadline import Deadline
 
 STEP_IN = 0.001
+ORPHANED = 0.02
 
 
 class _Waiter:
@@ -54,7 +59,7 @@ class Driver:
         self._turn = turn
         self._kick = kick
         self._idle = idle
-        self._seat = threading.Lock()
+        self._seat: list[None] = [None]
         self._owner = 0
         self._waiters: list[_Waiter] = []
         self._passages = 0
@@ -96,28 +101,30 @@ class Driver:
         if ready():
             return True
         waiter = _Waiter(ready)
-        self._waiters.append(waiter)
+        waiters = self._waiters
         self._passages += 1
         try:
             while not ready():
                 if deadline.expired:
                     return False
+                if waiter not in waiters:
+                    waiters.append(waiter)
                 if self.is_driving:
                     # A signal handler on top of this thread's own poll.
                     self._turn(deadline.remaining())
-                elif self._seat.acquire(blocking=False):
+                elif self._sit_down():
                     self._drive(ready, deadline)
+                elif waiter.latch is None:
+                    waiter.latch = threading.Lock()
+                    waiter.latch.acquire()
                 else:
-                    if waiter.latch is None:
-                        waiter.latch = threading.Lock()
-                        waiter.latch.acquire()
-                        continue
                     if self._background_drives:
                         self._kick()
                     waiter.sleep(deadline.remaining())
             return True
         finally:
-            self._waiters.remove(waiter)
+            if waiter in waiters:
+                waiters.remove(waiter)
             self._hand_over()
 
     def notify(self) -> None:
@@ -130,14 +137,25 @@ class Driver:
                 else:
                     waiter.wake()
 
-    def _drive(self, ready: Callable[[], bool], deadline: Deadline) -> None:
+    def _sit_down(self) -> bool:
+        try:
+            self._seat.pop()
+        except IndexError:
+            return False
         self._owner = get_ident()
+        return True
+
+    def _stand_up(self) -> None:
+        if self._owner == get_ident():
+            self._owner = 0
+            self._seat[:] = [None]
+
+    def _drive(self, ready: Callable[[], bool], deadline: Deadline) -> None:
         try:
             while not ready() and not deadline.expired:
                 self._turn(deadline.remaining())
         finally:
-            self._owner = 0
-            self._seat.release()
+            self._stand_up()
 
     def _hand_over(self) -> None:
         """Sees to it that somebody drives, if anybody waits."""
@@ -160,29 +178,41 @@ class Driver:
 
     def _run(self) -> None:
         seen = -1
+        vacant = 0.0
         while not self._stopped:
             passages = self._passages
-            if self._waiters or passages != seen:
+            if self._owner or passages != seen:
                 quiet = passages == seen
                 seen = passages
+                vacant = 0.0
                 self._idle()
-                if quiet and self._waiters:
+                if quiet:
                     self._parked = True
-                    if self._waiters and self._owner:
+                    if self._owner and not self._stopped:
                         self._bell.acquire()
                     self._parked = False
                 else:
                     self._bell.acquire(timeout=STEP_IN)
-            elif self._seat.acquire(blocking=False):
-                self._owner = get_ident()
-                self._background_drives = True
-                try:
-                    while not self._waiters and not self._stopped:
-                        self._turn(None)
-                finally:
-                    self._background_drives = False
-                    self._owner = 0
-                    self._seat.release()
-                    self._hand_over()
-            else:
+            elif self._waiters and vacant < ORPHANED:
+                vacant += STEP_IN
+                self._hand_over()
                 self._bell.acquire(timeout=STEP_IN)
+            elif self._sit_down():
+                vacant = 0.0
+                self._drive_in_background()
+            else:
+                vacant += STEP_IN
+                if vacant >= ORPHANED and not self._owner:
+                    self._seat[:] = [None]
+                self._bell.acquire(timeout=STEP_IN)
+
+    def _drive_in_background(self) -> None:
+        self._background_drives = True
+        passages = self._passages
+        try:
+            while passages == self._passages and not self._stopped:
+                self._turn(None)
+        finally:
+            self._background_drives = False
+            self._stand_up()
+            self._hand_over()
