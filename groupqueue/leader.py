@@ -33,7 +33,6 @@ FIRST_LOOK = 0.001
 LAST_LOOK = 0.5
 READS_PER_TURN = 8
 QUEUE_LIMIT = 16 * 1024 * 1024
-FRAME_SLACK = 1024 * 1024
 
 
 class SteppedDown(Exception):
@@ -64,7 +63,6 @@ class Leader:
         session: Session,
         deliver: Callable[[m.Message], None],
         log: Callable[[int, str], None],
-        frame_limit: int,
     ) -> None:
         self._leadership = leadership
         self._paths = paths
@@ -72,7 +70,6 @@ class Leader:
         self._session = session
         self._deliver = deliver
         self._log = log
-        self._frame_limit = frame_limit + FRAME_SLACK
         self._scratch = bytearray(SCRATCH)
         self._guests: dict[int, Guest] = {}
         self._members: dict[int, Guest] = {}
@@ -101,8 +98,11 @@ class Leader:
         note = read_note(self._paths)
         self._journal.begin(max(self._journal.last_epoch, note.epoch if note is not None else 0) + 1, os.getpid())
         self._leadership.note(os.getpid(), state.epoch)
-        for note in self._journal.notes:
-            self._log(logging.ERROR, f"the journal is damaged, the rest is delivered: {note}")
+        for damage in self._journal.notes:
+            self._log(logging.ERROR, f"the journal is damaged, the rest is delivered: {damage}")
+        if any(batch.flags & m.DURABLE for batch in state.batches.values()):
+            # The dead leader may have died between the write and the sync; we are about to call it accepted.
+            self._journal.sync_all()
         self._broker = Broker(state, self._journal, self._cursors, terms.maxsize, terms.generation, os.getpid())
         time = now()
         known = set(self._cursors.members()) | set(state.grants) | {held.member for held in state.held.values()}
@@ -199,7 +199,7 @@ class Leader:
         assert self._listener is not None
         for _ in range(64):
             try:
-                connection = self._listener.accept(self._frame_limit)
+                connection = self._listener.accept()
             except OSError as error:
                 self._log(logging.WARNING, f"cannot accept a member: {error}; trying again")
                 self._selector.unregister(self._listener)
@@ -209,7 +209,9 @@ class Leader:
                 return
             guest = Guest(connection)
             self._guests[connection.fileno()] = guest
-            self._selector.register(connection.sock, guest.interest, lambda mask, guest=guest: self._on_guest(guest, mask))
+            self._selector.register(
+                connection.sock, guest.interest, lambda mask, guest=guest: self._on_guest(guest, mask)
+            )
 
     def _on_guest(self, guest: Guest, mask: int) -> None:
         try:
@@ -405,6 +407,6 @@ def _own(message: m.Message) -> m.Message:
     """The message with memory of its own."""
     if isinstance(message, m.Items):
         return message._replace(body=(b"".join(message.body),))
-    if "body" in message._fields:
-        return message._replace(body=bytes(message[-1]))  # type: ignore[call-arg,arg-type]
+    if isinstance(message, (m.Answer, m.Fail, m.Done, m.Request)):
+        return message._replace(body=bytes(message.body))
     return message

@@ -6,13 +6,13 @@ One process in one group: it follows, or it leads, and it changes from the one t
     FOLLOWER, LEADER -- the connection, or the role, is lost --> CANDIDATE
     any -- goodbye --> CLOSED
 
-Each `_become_x` sets everything that the role needs, and nothing else assigns the role. Whatever goes wrong inside a role
-is its crash: it is dropped as a whole and the member is a candidate again; the journal and the session carry what must
-not be lost.
+Each `_become_x` sets everything that the role needs, and nothing else assigns the role. Whatever goes wrong inside a
+role is its crash: it is dropped as a whole and the member is a candidate again; the journal and the session carry
+what must not be lost.
 
-Threads: the callers', and one of our own in the background, which drives the I/O while no caller does (`Driver`). The lock
-guards the session and the role. It is re-entrant so that a signal handler on top of its holder cannot deadlock; `_busy`
-names the holder, and who finds itself there leaves its work to the frame below.
+Threads: the callers', and one of our own in the background, which drives the I/O while no caller does (`Driver`). The
+lock guards the session and the role. It is re-entrant so that a signal handler on top of its holder cannot deadlock;
+`_busy` names the holder, and who finds itself there leaves its work to the frame below.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.session import Session
 from groupqueue.core.wire import WireError
 from groupqueue.exceptions import GroupVersionError
-from groupqueue.leader import Leader
 from groupqueue.holdings import Unfinished
+from groupqueue.leader import Leader
 from groupqueue.system import forking, process
 from groupqueue.system.cursors import MemberFile
 from groupqueue.system.deadline import Deadline, now
@@ -49,6 +49,8 @@ from groupqueue.system.wakeup import Wakeup
 logger = logging.getLogger("groupqueue")
 
 FIRST_RETRY = 0.001
+SOON_RETRY = 0.008
+SOON_TRIES = 50
 LAST_RETRY = 0.05
 CRASH_RETRY = 0.5
 WATCH = 2.0
@@ -72,14 +74,13 @@ class Role(enum.Enum):
 class Options:
     """What a member was opened with, as far as it concerns more than the face."""
 
-    __slots__ = ("delivery", "durable", "frame_limit", "linger", "max_attempts", "maxsize", "mode")
+    __slots__ = ("delivery", "durable", "linger", "max_attempts", "maxsize", "mode")
 
     def __init__(
         self,
         mode: str,
         delivery: str,
         maxsize: int | None,
-        frame_limit: int,
         linger: float | None,
         max_attempts: int,
         durable: bool,
@@ -87,14 +88,15 @@ class Options:
         self.mode = mode
         self.delivery = delivery
         self.maxsize = maxsize
-        self.frame_limit = frame_limit
         self.linger = linger
         self.max_attempts = max_attempts
         self.durable = durable
 
 
 class Member:
-    """See the module. The methods that wait raise nothing but what a signal handler raises; they return False in time."""
+    """See the module. The methods that wait raise nothing but what a signal handler raises; they return False in
+    time.
+    """
 
     def __init__(self, paths: GroupPaths | None, directory: str, options: Options, create: bool = True) -> None:
         self.options = options
@@ -123,9 +125,7 @@ class Member:
         self.words = self._file.words
         self.outbox = Outbox(options.max_attempts, options.durable)
         self.inbox = Inbox(self._file.words, self._file.ring)
-        self.session = Session(
-            self._file.member, os.getpid(), options.mode, self.outbox, self.inbox, self._file.words
-        )
+        self.session = Session(self._file.member, os.getpid(), options.mode, self.outbox, self.inbox, self._file.words)
         self.armed = False
         self.pushed_at = 0.0
         self.closing = False
@@ -146,6 +146,7 @@ class Member:
         self._logs: deque[tuple[int, str, BaseException | None]] = deque()
         self._retry_at = now()
         self._retry = FIRST_RETRY
+        self._tries = 0
         self._watch_at = now() + WATCH
         self._warned_of = ""
         self._linger: Deadline | None = None
@@ -253,7 +254,7 @@ class Member:
             return inbox.count > 0 or session.drained or session.shutdown == 2 or self.closing
 
         if self.options.delivery == "leader":
-            return self._wait_as_getter(lambda: self.role is Role.LEADER and ready() or self.closing, deadline)
+            return self._wait_as_getter(lambda: (self.role is Role.LEADER and ready()) or self.closing, deadline)
         return self._wait_as_getter(ready, deadline)
 
     def _wait_as_getter(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
@@ -296,10 +297,12 @@ class Member:
                         ticket = session.ask_for_credit()
                 self.push()
                 done = self.wait(
-                    lambda: session.credit > 0
-                    or self.closing
-                    or session.shutdown > 0
-                    or (ticket > 0 and session.is_answered(ticket)),
+                    lambda: (
+                        session.credit > 0
+                        or self.closing
+                        or session.shutdown > 0
+                        or (ticket > 0 and session.is_answered(ticket))
+                    ),
                     deadline,
                 )
             finally:
@@ -310,6 +313,12 @@ class Member:
                         self.push()
             if session.credit <= 0 and (not done or ticket):
                 return False
+
+    def _may_put(self, ticket: int) -> bool:
+        """Whether a put that waits for room, or for the answer to this ticket, need not wait any longer."""
+        session = self.session
+        answered = ticket > 0 and session.is_answered(ticket)
+        return session.credit > 0 or self.closing or session.shutdown > 0 or answered
 
     @property
     def is_beneath(self) -> bool:
@@ -368,8 +377,9 @@ class Member:
             with self.inbox_lock:
                 state = int(self.words[ATTENTION])
                 self.words[ATTENTION] = 0
-                message = self.session.answer_attention(state) if state else None
-            if message is not None and self.session.welcome is not None:
+                connected = self.session.welcome is not None
+                message = self.session.answer_attention(state) if state and connected else None
+            if message is not None:
                 self._busy, before = get_ident(), self._busy
                 try:
                     self._emit([message])
@@ -479,9 +489,11 @@ class Member:
         try:
             events = self._selector.select(timeout)
         except (OSError, ValueError):
-            if self.role is Role.CLOSED:
-                return
-            raise
+            # Closed beneath us, by another thread, or by our own closing that a Ctrl-C cut short.
+            if self.role is not Role.CLOSED:
+                with self._lock:
+                    self._mend_selector()
+            return
         me = get_ident()
         if self._busy == me:
             return
@@ -506,12 +518,11 @@ class Member:
         for key, mask in events:
             key.data(mask)
         time = now()
-        if self.role is Role.CANDIDATE:
-            if time >= self._retry_at:
-                self._campaign()
-        elif self._leader is not None:
-            if time >= self._leader.next_timer():
-                self._leader.on_timer()
+        leader = self._leader
+        if self.role is Role.CANDIDATE and time >= self._retry_at:
+            self._campaign()
+        elif leader is not None and time >= leader.next_timer():
+            leader.on_timer()
         if time >= self._watch_at:
             self._watch_at = time + WATCH
             self._watch()
@@ -596,6 +607,7 @@ class Member:
             self.session.receive(message, now())
         if type(message) is m.Welcome:
             self._retry = FIRST_RETRY
+            self._tries = 0
             self._warned_of = ""
 
     def _set_interest(self) -> None:
@@ -620,7 +632,7 @@ class Member:
                 if leadership is not None:
                     self._become_leader(leadership)
                     return
-            connection = connect(self.paths.socket, self.options.frame_limit + SCRATCH)
+            connection = connect(self.paths.socket)
             if connection is not None:
                 self._become_follower(connection)
                 return
@@ -631,7 +643,8 @@ class Member:
             self._log(logging.ERROR, f"cannot reach the leader: {error}")
             self._retry = CRASH_RETRY
         self._retry_at = now() + self._retry
-        self._retry = min(2 * self._retry, LAST_RETRY)
+        self._tries += 1
+        self._retry = min(2 * self._retry, SOON_RETRY if self._tries < SOON_TRIES else LAST_RETRY)
 
     def _become_candidate(self) -> None:
         leader, self._leader = self._leader, None
@@ -673,7 +686,6 @@ class Member:
             self.session,
             self._receive,
             self._log,
-            self.options.frame_limit,
         )
         self._leader.finish()
 
@@ -722,7 +734,9 @@ class Member:
         if self.role is Role.CLOSED:
             return
         if isinstance(error, GroupVersionError):
-            self._log(logging.ERROR, str(error))
+            if self._warned_of != str(error):
+                self._warned_of = str(error)
+                self._log(logging.ERROR, str(error))
         elif isinstance(error, Exception):
             self._log(logging.ERROR, f"the role of {self.role.value} crashed and starts anew: {error!r}", error)
         try:
@@ -731,6 +745,13 @@ class Member:
             if isinstance(error, Exception):
                 self._retry_at = now() + self._retry
                 self._retry = min(max(2 * self._retry, 0.01), CRASH_RETRY)
+
+    def _mend_selector(self) -> None:
+        if self.closing and self._file.is_abandoned:
+            self._become_closed()
+        elif self._selector.get_map() is None:
+            self._become_candidate()
+            self._reset_selector()
 
     def _reset_selector(self) -> None:
         self._selector.close()
@@ -758,9 +779,10 @@ class Member:
     # Watching
 
     def _needs_watch(self) -> bool:
-        return bool(
-            self.session.getters or self.session.putters or self.session.questions or not self.is_flushed()
-        ) and self.role is not Role.LEADER
+        return (
+            bool(self.session.getters or self.session.putters or self.session.questions or not self.is_flushed())
+            and self.role is not Role.LEADER
+        )
 
     def _watch(self) -> None:
         """Somebody waits: say so if it is for a leader that is stopped or silent."""
@@ -804,4 +826,3 @@ class Member:
             except IndexError:
                 return
             logger.log(level, "%s", text, exc_info=error)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
@@ -90,11 +91,11 @@ class Message(Generic[T]):
         """Puts the item back to its original place; the next delivery is another attempt."""
         self._end("requeued", lambda ends: ends.requeue(self._id, self.attempt))
 
-    def _end(self, how: str, act: object) -> None:
+    def _end(self, how: str, act: Callable[[Endings], None]) -> None:
         with self._lock:
             if self._ended:
                 raise ValueError(f"this message has been {self._ended} already")
-            assert self._endings is not None and callable(act)
+            assert self._endings is not None
             act(self._endings)
             self._ended = how
 

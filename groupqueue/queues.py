@@ -101,7 +101,7 @@ class GroupQueue(Generic[T]):
             paths.resolve_directory(directory),
             serializer,
             max_item_bytes,
-            Options(mode, delivery, maxsize, max_item_bytes, linger, max_attempts, bool(durable)),
+            Options(mode, delivery, maxsize, linger, max_attempts, bool(durable)),
             create=True,
         )
 
@@ -204,8 +204,8 @@ class GroupQueue(Generic[T]):
         """Puts the object, waits for the consumer's reply and returns it.
 
         Raises the consumer's exception if it failed with one (RemoteError where that cannot travel), ConsumerLost if it
-        took `max_attempts` consumers with it, ReplyTimeout after `timeout` seconds: the item is then withdrawn, unless a
-        consumer's call had already returned it. And as put does.
+        took `max_attempts` consumers with it, ReplyTimeout after `timeout` seconds: the item is then withdrawn,
+        unless a consumer's call had already returned it. And as put does.
 
             answer = q.put_wait({"id": 2}, timeout=5)
         """
@@ -330,7 +330,8 @@ class GroupQueue(Generic[T]):
         item = member.current.get(get_ident())
         if item is None:
             raise ValueError(
-                f"group {self._label!r}: reply() answers the item that this thread last got, and there is none to answer"
+                f"group {self._label!r}: reply() answers the item that this thread last got, and there is none "
+                "that has not been answered"
             )
         if item.flags & m.WANTS_REPLY:
             self._answer(item.id, item.attempt, value, finish=not self._joinable)
@@ -825,6 +826,6 @@ def _reopen(
     """Opens the group of a pickled handle; FileNotFoundError if it was anonymous and is gone."""
     queue = cls.__new__(cls)
     max_item_bytes = arguments.pop("max_item_bytes")
-    options = Options(frame_limit=max_item_bytes, **arguments)
+    options = Options(**arguments)
     queue._open(name, directory, serializer, max_item_bytes, options, create=not name.startswith("."))
     return queue

@@ -18,9 +18,10 @@ class MemberInfo(NamedTuple):
 class Stats:
     """The operators' view, as `GroupQueue.stats()` returns it.
 
-    `leader_pid` is None when no leader answered, and the rest is what the directory tells. `ready` counts the items that
-    a get could still return, `in_flight` those held by a consumer and unfinished, `failed` those on the failed list;
-    `bytes` is the payload of all of them and of replies under way. `lost` counts items that a damaged journal lost.
+    `leader_pid` is None when no leader answered, and the rest is what the directory tells. `ready` counts the items
+    that a get could still return, `in_flight` those held by a consumer and unfinished, `failed` those on the failed
+    list; `bytes` is the payload of all of them and of replies under way. `lost` counts items that a damaged journal
+    lost.
     """
 
     name: str
@@ -45,6 +46,4 @@ class Stats:
         plain = dict(told)
         members = tuple(MemberInfo(*found) for found in plain.pop("members", ()))
         shut_down = bool(plain.pop("shutdown", 0))
-        return cls(
-            name=name, leader_pid=leader_pid, maxsize=maxsize, members=members, is_shut_down=shut_down, **plain
-        )
+        return cls(name=name, leader_pid=leader_pid, maxsize=maxsize, members=members, is_shut_down=shut_down, **plain)

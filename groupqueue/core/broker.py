@@ -8,9 +8,10 @@ Who is granted what:
 
 * A member asks when one of its threads waits in get, and is granted what it is likely to take within `HOLD` seconds, by
   the pace of its last grant: one item at first, or if it is slow. With others waiting it gets its share.
-* A lane is granted to one member at a time. So whatever comes back from a member is older than anything that others have
-  seen of that producer, and per-producer order survives every death. Who holds up others longer than `PATIENCE` is asked
-  to return the rest; who does not answer within `GRACE` loses the lane: order yields to progress.
+* A lane is granted to one member at a time. So whatever comes back from a member is older than anything that others
+have
+  seen of that producer, and per-producer order survives every death. Who holds up others longer than `PATIENCE` is
+  asked to return the rest; who does not answer within `GRACE` loses the lane: order yields to progress.
 * Bounded groups: a put needs credit, which is room set aside. The sum of items and credit never exceeds the bound.
 
 Time comes in as an argument; `deadline` says when the broker wants to be called again at the latest.
@@ -182,7 +183,9 @@ class Broker:
             known = True
             self._bring_back(item, death)
         self._record_each(
-            Kind.HEARD, [number for number, reply in state.replies.items() if reply.producer == member], state.apply_heard
+            Kind.HEARD,
+            [number for number, reply in state.replies.items() if reply.producer == member],
+            state.apply_heard,
         )
         if known:
             self._journal.append(Kind.GONE, (member,))
@@ -402,9 +405,7 @@ class Broker:
 
     # Replies
 
-    def _reply_for(
-        self, item: int, batch: Batch, status: int, body: m.Buffer, finish: bool, check: int
-    ) -> None:
+    def _reply_for(self, item: int, batch: Batch, status: int, body: m.Buffer, finish: bool, check: int) -> None:
         """Journals and sends the reply of a held item, if somebody still wants one."""
         state = self.state
         if not self._is_awaited(item, batch):
@@ -884,9 +885,7 @@ class Broker:
     def _result(self, peer: Peer, ticket: int, value: dict[str, Any]) -> None:
         self._send(peer, m.Result(ticket, pack_result(value, [])))
 
-    def _result_items(
-        self, peer: Peer, ticket: int, found: Sequence[tuple[int, Batch, dict[str, Any]]]
-    ) -> None:
+    def _result_items(self, peer: Peer, ticket: int, found: Sequence[tuple[int, Batch, dict[str, Any]]]) -> None:
         described = []
         payloads: list[m.Buffer] = []
         for item, batch, extra in found:

@@ -1,9 +1,9 @@
 """
 What a member was granted, until `get` returns it.
 
-`take` stores the cursor, a word of the member's mapped file, as its last act: whoever leads next reads there how far this
-process got, to the item, whatever became of it. Everything here requires the inbox's lock, which the owner of this object
-keeps; it may be held re-entrantly, because a decoder runs foreign code.
+`take` stores the cursor, a word of the member's mapped file, as its last act: whoever leads next reads there how far
+this process got, to the item, whatever became of it. Everything here requires the inbox's lock, which the owner of
+this object keeps; it may be held re-entrantly, because a decoder runs foreign code.
 """
 
 from __future__ import annotations
@@ -147,9 +147,7 @@ class Inbox:
 
     def rebind(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
         """The member's file is another one. Returns what had not been taken, as (payload, flags), and holds nothing."""
-        left = [
-            (bytes(payload), chunk.flags) for chunk in self._chunks for payload in chunk.slices[chunk.index :]
-        ]
+        left = [(bytes(payload), chunk.flags) for chunk in self._chunks for payload in chunk.slices[chunk.index :]]
         self.give_back()
         self._words = words
         self._ring = ring

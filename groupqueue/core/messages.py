@@ -5,18 +5,18 @@ A message is a tuple of numbers, some with a body of bytes at the end. Nothing h
 it is encoded by `wire`, within the leader's own process it is handed over as it is.
 
 Numbers that recur: `seq` counts what one producer put, from 1; `position` counts what one member was granted, from 0;
-`number` counts one member's verdicts, from 1; `ticket` names one question until it is answered; `id` is the item's place
-in the order in which the leader accepted items.
+`number` counts one member's verdicts, from 1; `ticket` names one question until it is answered; `id` is the item's
+place in the order in which the leader accepted items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 VERSION = 1
 
-Buffer = Union[bytes, bytearray, memoryview]
+Buffer = bytes | bytearray | memoryview
 
 WANTS_REPLY = 1
 DURABLE = 2
@@ -45,7 +45,7 @@ class Items(NamedTuple):
     """A batch: `count` items of this producer, `body` their sizes (4 bytes each) and then their bytes."""
 
     first_seq: int
-    count: int
+    count: int  # type: ignore[assignment]
     flags: int
     max_attempts: int
     check: int
@@ -133,7 +133,7 @@ class WantCredit(NamedTuple):
 class ReturnCredit(NamedTuple):
     """Unused room given back."""
 
-    count: int
+    count: int  # type: ignore[assignment]
 
 
 class Request(NamedTuple):
@@ -180,7 +180,7 @@ class Entry(NamedTuple):
     """Part of a batch, as granted: consecutive items with the same producer, flags and attempt."""
 
     first_id: int
-    count: int
+    count: int  # type: ignore[assignment]
     flags: int
     attempt: int
     pid: int
@@ -223,7 +223,7 @@ class Reply(NamedTuple):
 class Credit(NamedTuple):
     """Room for `count` more items."""
 
-    count: int
+    count: int  # type: ignore[assignment]
 
 
 class Withdrawn(NamedTuple):
@@ -246,7 +246,32 @@ class Shutdown(NamedTuple):
     state: int
 
 
-Message = Union[
-    Hello, Items, Want, Return, Taken, Done, Answer, Fail, Requeue, Withdraw, Heard, WantCredit, ReturnCredit, Request,
-    Bye, Welcome, Refused, Ack, Settled, Grant, Nothing, Recall, Reply, Credit, Withdrawn, Result, Shutdown,
-]  # fmt: skip
+Message = (
+    Hello
+    | Items
+    | Want
+    | Return
+    | Taken
+    | Done
+    | Answer
+    | Fail
+    | Requeue
+    | Withdraw
+    | Heard
+    | WantCredit
+    | ReturnCredit
+    | Request
+    | Bye
+    | Welcome
+    | Refused
+    | Ack
+    | Settled
+    | Grant
+    | Nothing
+    | Recall
+    | Reply
+    | Credit
+    | Withdrawn
+    | Result
+    | Shutdown
+)

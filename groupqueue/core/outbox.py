@@ -1,9 +1,9 @@
 """
 What a member has put and said, until the leader has it.
 
-`pending` and `verdicts` are only appended to from outside, so any thread may do that, in a signal handler or a finaliser
-too; everything else requires the member's lock. A batch keeps its first `seq` for ever: what is sent again after a
-reconnect is the same batch, which is how the leader knows it.
+`pending` and `verdicts` are only appended to from outside, so any thread may do that, in a signal handler or a
+finaliser too; everything else requires the member's lock. A batch keeps its first `seq` for ever: what is sent again
+after a reconnect is the same batch, which is how the leader knows it.
 
 Python runs signal handlers, and changes threads, between calls and at the end of loops, never between two plain stores.
 So what must happen together stands together at the end of a method, without a call in between.
@@ -29,7 +29,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 class Verdict(NamedTuple):
     """What became of a held item: done (status None), or a reply, a failure, a requeue."""
 
-    kind: type[m.Done] | type[m.Answer] | type[m.Fail] | type[m.Requeue]
+    kind: type[m.Done | m.Answer | m.Fail | m.Requeue]
     id: int
     attempt: int
     status: int = 0
@@ -136,7 +136,7 @@ class Outbox:
             verdict = verdicts[0]
             message: m.Done | m.Answer | m.Fail | m.Requeue
             if verdict.kind is m.Done:
-                pairs = []
+                pairs: list[int] = []
                 for found in islice(verdicts, MAX_BATCH):
                     if found.kind is not m.Done:
                         break

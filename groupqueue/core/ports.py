@@ -14,11 +14,11 @@ class NoRoom(Exception):
 
 
 class JournalPort(Protocol):
-    """Keeps records. When a method returns, the record survives the death of the process; after `sync`, of the machine."""
+    """Keeps records. When a method returns, the record survives the death of the process; after `sync`, of the
+    machine.
+    """
 
-    def append_data(
-        self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int
-    ) -> Any:
+    def append_data(self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int) -> Any:
         """Keeps an ITEMS or REPLY record and returns where its body is; NoRoom if it does not fit now."""
 
     def append(self, kind: Kind, words: Sequence[int], body: bytes = b"") -> None:

@@ -3,7 +3,8 @@ The journal's format, shared by its writer and its reader. See docs/journal-form
 
 A segment is a file: a header of 64 bytes, then records. A record is
 
-    check u32, magic u32, body length u64, body check u32, kind u16, words u16, epoch u64 | words x u64 | body | padding to 8
+    check u32, magic u32, body length u64, body check u32, kind u16, words u16, epoch u64 | words x u64 | body |
+    padding to 8
 
 `check` covers the rest of the header, the words, and, as its seed, the segment's number and the record's offset: the
 old bytes of a recycled segment, and a journal that somebody queued as an item, never look like records of this one.

@@ -1,9 +1,9 @@
 """
 A member's half of the conversation with the leader.
 
-Messages go in by `receive` and come out by `collect`; whatever the leader has not confirmed survives a change of leader,
-because `hello` begins the conversation anew and `collect` then repeats what is still open. Everything here requires the
-member's lock, but for what the outbox and the inbox say of theirs.
+Messages go in by `receive` and come out by `collect`; whatever the leader has not confirmed survives a change of
+leader, because `hello` begins the conversation anew and `collect` then repeats what is still open. Everything here
+requires the member's lock, but for what the outbox and the inbox say of theirs.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class Session:
             "last_seq": self.outbox.last_seq,
         }
         inbox = self.inbox
-        return m.Hello(
-            m.VERSION, self.member, self._pid, inbox.received, inbox.taken, json.dumps(about).encode()
-        )
+        return m.Hello(m.VERSION, self.member, self._pid, inbox.received, inbox.taken, json.dumps(about).encode())
 
     def disconnect(self) -> None:
         """The conversation has ended; what was not confirmed is open again."""

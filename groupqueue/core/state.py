@@ -4,9 +4,9 @@ What a group is: every item's whereabouts, as the journal tells it.
 The state changes only by `apply_...`, one method to a kind of record. The leader appends a record and then applies it;
 recovery applies the records it finds. So the two cannot disagree, and the state is a pure function of the journal.
 
-An item is in exactly one of five places: ready (in its producer's lane), granted (to a member, and not yet taken, as far
-as is known here), held (taken, and unfinished), failed, or finished, which is to be nowhere. Items are named by id, in
-the order of acceptance; consecutive ids of one batch travel together as a `Run`.
+An item is in exactly one of five places: ready (in its producer's lane), granted (to a member, and not yet taken, as
+far as is known here), held (taken, and unfinished), failed, or finished, which is to be nowhere. Items are named by
+id, in the order of acceptance; consecutive ids of one batch travel together as a `Run`.
 
 The law of lanes: whatever goes back to a lane goes to its original place. Who may be granted from it is the broker's.
 """
@@ -394,6 +394,7 @@ class State:
             return False
         for at, found in enumerate(lane.ready):
             if found.first <= run.first < found.first + found.count:
+                index = at
                 break
         else:
             return False
@@ -402,13 +403,13 @@ class State:
         if after < 0:
             return False
         if before == 0 and after == 0:
-            del lane.ready[at]
+            del lane.ready[index]
         elif before == 0:
-            lane.ready[at] = Run(run.first + run.count, after, found.batch)
+            lane.ready[index] = Run(run.first + run.count, after, found.batch)
         else:
-            lane.ready[at] = Run(found.first, before, found.batch)
+            lane.ready[index] = Run(found.first, before, found.batch)
             if after:
-                lane.ready.insert(at + 1, Run(run.first + run.count, after, found.batch))
+                lane.ready.insert(index + 1, Run(run.first + run.count, after, found.batch))
         self.ready -= run.count
         if not lane.ready:
             self.ready_lanes.pop(producer, None)
@@ -570,7 +571,7 @@ class Rebuild:
         state._index = None
         state.next_id = next_id
         for words, size, location in young:
-            state.apply_items(*words, size, location)  # type: ignore[call-arg,arg-type]
+            state.apply_items(*words, size, location)  # type: ignore[call-arg]
             self._young.append((words[1], words[3]))
         self._counted = (next_id, state.total_put - sum(count for _, count in self._young))
         kept = set(saved.get("replies", ()))
@@ -608,7 +609,7 @@ class Rebuild:
         state.epoch = saved["epoch"]
         state.shutdown, state.shutdown_generation = saved["shutdown"]
         state.total_put, state.total_finished, state.lost = saved["totals"]
-        state.last_seq = {producer: seq for producer, seq in saved["last_seq"]}
+        state.last_seq = dict(saved["last_seq"])
         state.attempts = {item: (attempt, deaths) for item, attempt, deaths in saved["attempts"]}
         for first, count in sorted(saved["ready"]):
             batch = self._revive(first, count)

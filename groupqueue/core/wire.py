@@ -62,7 +62,7 @@ def encode(message: m.Message) -> list[m.Buffer]:
         values = list(message[:-1])
         body = list(message.body)
     elif _HAS_BODY[number]:
-        values = list(message[:-1])  # type: ignore[arg-type]
+        values = list(message[:-1])
         body = [message[-1]]  # type: ignore[list-item,misc]
     else:
         values = list(message)  # type: ignore[arg-type]
@@ -83,7 +83,8 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
     if len(values) != _WORDS[kind]:
         raise WireError(f"{KINDS[kind].__name__} frame with {len(values)} words instead of {_WORDS[kind]}")
     if kind == _ITEMS:
-        items = m.Items(*values, (body,))  # type: ignore[arg-type,misc]
+        first_seq, count, flags, max_attempts, check = values
+        items = m.Items(first_seq, count, flags, max_attempts, check, (body,))
         check_sizes(items.count, body)
         return items
     if _HAS_BODY[kind]:

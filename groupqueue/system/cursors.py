@@ -1,15 +1,16 @@
 """
 The members' files: `members/<id>`, flocked by its owner for life, mapped by its owner and by the leader.
 
-Words (u64, native): taken, settled, attention, credited. The leader writes the last two, the owner the first two. From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if
-the item was taken to be held. The owner writes the ring before `taken`; the leader grants no position whose byte in the
-ring it has not read.
+Words (u64, native): taken, settled, attention, credited. The leader writes the last two, the owner the first two.
+From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if the item was taken to be held. The owner
+writes the ring before `taken`; the leader grants no position whose byte in the ring it has not read.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import time
 
 from groupqueue.core.inbox import ATTENTION, CREDITED, RING, SETTLED, TAKEN
 from groupqueue.system.journal import allocate
@@ -17,6 +18,7 @@ from groupqueue.system.locks import try_lock
 
 _RING_AT = 4096
 _SIZE = _RING_AT + RING
+_STALE_NEW = 60.0
 
 
 class MemberFile:
@@ -41,6 +43,10 @@ class MemberFile:
         self._map: mmap.mmap | None = mmap.mmap(self._fd, _SIZE)
         self.words = memoryview(self._map)[:_RING_AT].cast("Q")
         self.ring = memoryview(self._map)[_RING_AT:]
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self._map is None
 
     def remove(self) -> None:
         """The member is gone, and the leader knows."""
@@ -103,11 +109,23 @@ class Cursors:
         """Every member that has a file."""
         found = []
         for name in os.listdir(self._folder):
+            if name.startswith("~"):
+                self._sweep(name)
+                continue
             try:
                 found.append(int(name, 16))
             except ValueError:
                 continue
         return found
+
+    def _sweep(self, name: str) -> None:
+        """A file that its owner died in the midst of making."""
+        path = os.path.join(self._folder, name)
+        try:
+            if time.time() - os.stat(path).st_mtime > _STALE_NEW:
+                os.unlink(path)
+        except OSError:
+            pass
 
     def is_dead(self, member: int) -> bool:
         """Whether nobody holds the member's lock."""

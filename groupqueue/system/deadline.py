@@ -1,4 +1,6 @@
-"""One deadline, made where the timeout comes in and passed down; nobody else subtracts clocks. Monotonic time, seconds."""
+"""One deadline, made where the timeout comes in and passed down; nobody else subtracts clocks. Monotonic time,
+seconds.
+"""
 
 from __future__ import annotations
 

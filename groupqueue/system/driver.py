@@ -1,17 +1,18 @@
 """
 Who polls: whoever waits drives the I/O.
 
-One thread at a time runs `turn`, which polls and handles what comes. A thread that waits for something runs it itself and
-so needs no hand-over to see its answer; a background thread runs it while no other does. It steps in only when nobody has
-driven for a while, so that a loop of get and put does not wake it, and sleeps without a timeout while a waiting thread
-drives for long, so that an idle process does not wake at all.
+One thread at a time runs `turn`, which polls and handles what comes. A thread that waits for something runs it itself
+and so needs no hand-over to see its answer; a background thread runs it while no other does. It steps in only when
+nobody has driven for a while, so that a loop of get and put does not wake it, and sleeps without a timeout while a
+waiting thread drives for long, so that an idle process does not wake at all.
 
-Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the next;
-whoever changes the state calls `notify`, which wakes those whose wait is over.
+Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the
+next; whoever changes the state calls `notify`, which wakes those whose wait is over.
 
-A signal handler may raise between any two steps of a waiting thread. What that can leave behind (the seat taken by nobody,
-a waiter that waits no more, a hand-over that did not happen) the background thread notices and mends: for ORPHANED
-seconds nobody drove. That two threads drive at once is harmless, for what a turn handles it handles under a lock.
+A signal handler may raise between any two steps of a waiting thread. What that can leave behind (the seat taken by
+nobody, a waiter that waits no more, a hand-over that did not happen) the background thread notices and mends: for
+ORPHANED seconds nobody drove. That two threads drive at once is harmless, for what a turn handles it handles under a
+lock.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Driver:
     the background thread on every round in which it does not drive.
     """
 
-    def __init__(self, turn: Callable[[float | None], None], kick: Callable[[], None], idle: Callable[[], None]) -> None:
+    def __init__(
+        self, turn: Callable[[float | None], None], kick: Callable[[], None], idle: Callable[[], None]
+    ) -> None:
         self._turn = turn
         self._kick = kick
         self._idle = idle

@@ -40,7 +40,10 @@ def is_exiting() -> bool:
 def hook_multiprocessing() -> None:
     """A child of multiprocessing leaves by os._exit; only its own finalizers run. Cheap when there is nothing to do."""
     util = sys.modules.get("multiprocessing.util")
-    if util is not None and (_finalizer is None or not _finalizer.still_active()):
+    if not hasattr(util, "register_after_fork") or not hasattr(util, "Finalize"):
+        # Not there, or another thread is in the midst of importing it.
+        return
+    if _finalizer is None or not _finalizer.still_active():
         _install(util)
 
 

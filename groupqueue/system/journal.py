@@ -99,7 +99,9 @@ class Segment:
             while written < length:
                 written += os.pwrite(self.fd, data[written:], offset + written)
 
-    def append(self, kind: int, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int, epoch: int) -> int:
+    def append(
+        self, kind: int, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int, epoch: int
+    ) -> int:
         """Writes a record at the tail and returns where its body starts. Requires that it fits."""
         head = records.pack_head(kind, words, length, check, epoch, self.number, self.tail)
         start = self.tail + len(head)
@@ -198,6 +200,9 @@ class Journal:
         for record in later:
             _replay(rebuild, record)
         self.state = rebuild.finish()
+        if not self.notes:
+            # An item that the checkpoint names and no segment holds was finished since, and its segment written over.
+            self.state.lost = checkpoint["totals"][2] if checkpoint is not None else 0
         if not read_only:
             for batch in self.state.batches.values():
                 batch.location.segment.live += 1
@@ -338,7 +343,9 @@ class Journal:
 
     # Appending
 
-    def append_data(self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int) -> Location:
+    def append_data(
+        self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int
+    ) -> Location:
         self._reserve_checkpoint()
         size = records.record_size(len(words), length)
         segment = self._active
@@ -380,6 +387,13 @@ class Journal:
             finally:
                 os.close(fd)
             self._new_names = False
+
+    def sync_all(self) -> None:
+        """As `sync`, for what earlier leaders wrote as well."""
+        self._dirty.update(self._items.values())
+        self._dirty.update(found for found in (self._ledger, self._other) if found is not None)
+        self._new_names = True
+        self.sync()
 
     def tidy(self) -> None:
         """Gives room back that the group has not needed lately."""
@@ -487,9 +501,7 @@ class Journal:
             self._prepare_other()
         other = self._other
         assert other is not None
-        if other.size < needed + _LEAST_LEDGER:
-            other.resize(_ledger_size(needed))
-        elif other.size > 2 * _ledger_size(needed):
+        if other.size < needed + _LEAST_LEDGER or other.size > 2 * _ledger_size(needed):
             other.resize(_ledger_size(needed))
         other.number = number
         other.tail = records.SEGMENT_HEADER_SIZE

@@ -1,8 +1,9 @@
 """
 Being the one leader: LOCK_EX on `lock` and on the group's folder.
 
-The lock file is never unlinked, for a lock file that is removed and made again is two locks. If somebody does remove it,
-the second lock, on the folder itself, still says that there is a leader (and has systemd-tmpfiles pass the folder over).
+The lock file is never unlinked, for a lock file that is removed and made again is two locks. If somebody does remove
+it, the second lock, on the folder itself, still says that there is a leader (and has systemd-tmpfiles pass the folder
+over).
 """
 
 from __future__ import annotations

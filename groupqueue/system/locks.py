@@ -1,8 +1,8 @@
 """
 flock, by portalocker, on descriptors that the caller owns.
 
-A lock is given up by closing its descriptor, never by unlocking: a forked child shares the lock, and an unlock there would
-take it from its parent.
+A lock is given up by closing its descriptor, never by unlocking: a forked child shares the lock, and an unlock there
+would take it from its parent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def try_lock(fd: int, *, shared: bool = False) -> bool:
     flags = portalocker.LockFlags
     kind = flags.SHARED if shared else flags.EXCLUSIVE
     try:
-        portalocker.lock(_Descriptor(fd), kind | flags.NON_BLOCKING)  # type: ignore[arg-type]
+        portalocker.lock(_Descriptor(fd), kind | flags.NON_BLOCKING)
     except portalocker.AlreadyLocked:
         return False
     except portalocker.LockException as error:

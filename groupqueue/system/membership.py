@@ -1,9 +1,9 @@
 """
 Being one of a group: the `group` file, which every member holds LOCK_SH for as long as it lives.
 
-Whoever can have LOCK_EX on it is alone, and may set what the group agrees on: the bound, and the generation, which counts
-the times that the group was opened with nobody there. A forked child shares its parent's lock until it has joined by
-itself, so a group never looks deserted in between.
+Whoever can have LOCK_EX on it is alone, and may set what the group agrees on: the bound, and the generation, which
+counts the times that the group was opened with nobody there. A forked child shares its parent's lock until it has
+joined by itself, so a group never looks deserted in between.
 """
 
 from __future__ import annotations

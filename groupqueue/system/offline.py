@@ -8,9 +8,21 @@ from groupqueue.system.cursors import Cursors
 from groupqueue.system.journal import Journal
 from groupqueue.system.paths import GroupPaths
 
+_TRIES = 5
+
 
 def inspect(paths: GroupPaths) -> dict[str, Any]:
     """The fields of `Stats` that a directory can tell; all of them 0 for a group that is not there."""
+    for _ in range(_TRIES):
+        try:
+            return _read(paths)
+        except FileNotFoundError:
+            # A leader has come, and removed a segment between our looking and our opening.
+            continue
+    return {"epoch": 0, "ready": 0}
+
+
+def _read(paths: GroupPaths) -> dict[str, Any]:
     journal = Journal(paths.journal, paths.name)
     try:
         state = journal.recover(read_only=True)
@@ -32,7 +44,5 @@ def inspect(paths: GroupPaths) -> dict[str, Any]:
             "lost": state.lost,
             "shutdown": state.shutdown,
         }
-    except FileNotFoundError:
-        return {"epoch": 0, "ready": 0}
     finally:
         journal.close()

@@ -3,8 +3,8 @@ Where groups live, and whether a group can safely live there.
 
     <directory>/<group>/  group  lock  socket  members/  journal/
 
-An anonymous group's folder is `.anon-<random>`; folders on their way in or out are `.new-...` and `.gone-...`. Names with
-a dot in front are no names of groups, so nobody meets them by accident.
+An anonymous group's folder is `.anon-<random>`; folders on their way in or out are `.new-...` and `.gone-...`. Names
+with a dot in front are no names of groups, so nobody meets them by accident.
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ def check_name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a group's name is a str, not {type(name).__name__}")
     if not _NAME.fullmatch(name) and not _ANONYMOUS.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is not a group's name: 1 to 128 of A-Z a-z 0-9 . _ - and no dot in front"
-        )
+        raise ValueError(f"{name!r} is not a group's name: 1 to 128 of A-Z a-z 0-9 . _ - and no dot in front")
     return name
 
 
@@ -72,8 +70,9 @@ def check_socket_path(paths: GroupPaths) -> None:
     length = len(os.fsencode(paths.socket)) + 1
     if length > SOCKET_PATH_LIMIT:
         raise ValueError(
-            f"group {paths.name!r} in {paths.directory}: the path of its socket has {length} bytes, a Unix socket's has "
-            f"at most {SOCKET_PATH_LIMIT}; use a shorter directory (GROUPQUEUE_DIR or directory=) or a shorter name"
+            f"group {paths.name!r} in {paths.directory}: the path of its socket has {length} bytes, a Unix "
+            f"socket's has at most {SOCKET_PATH_LIMIT}; use a shorter directory (GROUPQUEUE_DIR or directory=) "
+            "or a shorter name"
         )
 
 
@@ -105,7 +104,9 @@ def check_directory(path: str, group: str) -> None:
         problem, remedy = "is not a directory", "name another"
     elif found.st_uid != os.geteuid():
         problem = f"belongs to user {found.st_uid}, this process runs as {os.geteuid()}"
-        remedy = "only processes of one user share a group: use a directory of this user's (GROUPQUEUE_DIR or directory=)"
+        remedy = (
+            "only processes of one user share a group: use a directory of this user's (GROUPQUEUE_DIR or directory=)"
+        )
     elif found.st_mode & 0o077:
         problem, remedy = f"has mode {stat.S_IMODE(found.st_mode):04o}", f"others could reach in: chmod 700 {path}"
     if problem:

@@ -16,7 +16,9 @@ _STATES = {
 
 
 def state_of(pid: int) -> str:
-    """The state of a process in words: 'stopped', 'running' ...; 'gone' if there is none, 'alive' if that is all one sees."""
+    """The state of a process in words: 'stopped', 'running' ...; 'gone' if there is none, 'alive' if that is all one
+    sees.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             letter = file.read().rpartition(b")")[2].split()[0].decode()

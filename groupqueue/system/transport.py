@@ -1,8 +1,8 @@
 """
 A connection: frames over a non-blocking Unix stream socket, between processes of one user.
 
-Header and body always leave in one `sendmsg`. What the socket does not take is kept and sent by `flush`. Both ends check
-the other's uid before they read or send anything.
+Header and body always leave in one `sendmsg`. What the socket does not take is kept and sent by `flush`. Both ends
+check the other's uid before they read or send anything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 import struct
-import sys
 from collections import deque
 from collections.abc import Iterator
 
@@ -19,6 +18,8 @@ from groupqueue.core import messages as m
 from groupqueue.core.wire import FrameReader, encode
 
 SOCKET_BUFFER = 1024 * 1024
+# Room for the largest item (4 GiB) in a grant. A member's own max_item_bytes bounds what it puts, not what it meets.
+FRAME_LIMIT = 1 << 33
 SCRATCH = 256 * 1024
 _IOV_MAX = 512
 _RETRY_CONNECT = frozenset((errno.EAGAIN, errno.ECONNREFUSED, errno.ENOENT, errno.EINPROGRESS, errno.ECONNRESET))
@@ -31,11 +32,11 @@ class Closed(Exception):
 class Connection:
     """One end. `queued` is how many bytes wait for the socket."""
 
-    def __init__(self, sock: socket.socket, frame_limit: int) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.queued = 0
         self._out: deque[memoryview] = deque()
-        self._reader = FrameReader(frame_limit)
+        self._reader = FrameReader(FRAME_LIMIT)
 
     def fileno(self) -> int:
         return self.sock.fileno()
@@ -112,12 +113,12 @@ class Connection:
 
 def peer_uid(sock: socket.socket) -> int:
     """The user on the other end, as the kernel knows it."""
-    if sys.platform == "linux":
-        return struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]  # type: ignore[no-any-return]
-    if hasattr(socket, "LOCAL_PEERCRED"):
-        found = sock.getsockopt(0, socket.LOCAL_PEERCRED, 76)
-        return struct.unpack_from("II", found)[1]  # type: ignore[no-any-return]
-    return os.geteuid()
+    if hasattr(socket, "SO_PEERCRED"):
+        _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    else:
+        # struct xucred of the BSDs and macOS, by LOCAL_PEERCRED at level SOL_LOCAL.
+        _, uid = struct.unpack_from("II", sock.getsockopt(0, 1, 76))
+    return int(uid)
 
 
 def prepare(sock: socket.socket) -> None:
@@ -129,7 +130,7 @@ def prepare(sock: socket.socket) -> None:
         pass
 
 
-def connect(path: str, frame_limit: int) -> Connection | None:
+def connect(path: str) -> Connection | None:
     """A connection to whoever listens there; None if nobody does now. PermissionError if it is another user."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -146,7 +147,7 @@ def connect(path: str, frame_limit: int) -> Connection | None:
     except BaseException:
         sock.close()
         raise
-    return Connection(sock, frame_limit)
+    return Connection(sock)
 
 
 class Listener:
@@ -172,7 +173,7 @@ class Listener:
     def fileno(self) -> int:
         return self.sock.fileno()
 
-    def accept(self, frame_limit: int) -> Connection | None:
+    def accept(self) -> Connection | None:
         """The next connection of this user's; None if none waits. OSError when descriptors have run out."""
         while True:
             try:
@@ -186,7 +187,7 @@ class Listener:
             try:
                 if peer_uid(sock) == os.geteuid():
                     prepare(sock)
-                    return Connection(sock, frame_limit)
+                    return Connection(sock)
             except OSError:
                 pass
             sock.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import unittest
+from typing import Any
 
 import pytest
 
-from groupqueue import PicklingError, get_context
+from groupqueue import GroupQueue, PicklingError, get_context
 from tests.compat.stdlib import OurContext, keep_only, leave_out, stdlib_tests
 
 theirs = stdlib_tests("_test_multiprocessing")
@@ -15,6 +17,8 @@ LEFT_OUT = {
     "test_queue_feeder_donot_stop_onexc": "an object that cannot travel raises in put, by contract, where theirs prints"
     " a traceback from a private thread; test_an_object_that_cannot_travel_raises_and_takes_no_room is our version",
     "test_queue_feeder_on_queue_feeder_error": "overrides the private hook _on_queue_feeder_error of their own class",
+    "test_child_fd_inflation": "counts descriptors while a child may be in the middle of connecting to the leader, and "
+    "wants them equal; test_children_do_not_inherit_each_other_s_descriptors waits for the connection first",
     "test_closed": "looks at _reader and _writer, the private pipe of their SimpleQueue",
 }
 
@@ -83,7 +87,11 @@ def select() -> None:
     keep_only(ForkStdinTests, {"test_queue_in_process"})
     keep_only(ForkStartMethodTests, {"test_nested_startmethod"})
     keep_only(ForkBarrierTests, {"test_wait_return"})
-    for tests in (ForkQueueTests, SpawnQueueTests, ForkserverQueueTests, ForkSimpleQueueTests, SpawnSimpleQueueTests):
+    for tests in (
+        *(ForkQueueTests, SpawnQueueTests, ForkserverQueueTests),
+        *(ForkProcessTests, SpawnProcessTests, ForkserverProcessTests),
+        *(ForkSimpleQueueTests, SpawnSimpleQueueTests),
+    ):
         leave_out(tests, LEFT_OUT)
 
 
@@ -123,5 +131,29 @@ def test_an_object_that_cannot_travel_raises_and_takes_no_room(method: str) -> N
         assert queue.get(timeout=5) is True
         assert queue.empty()
     finally:
+        queue.close()
+        queue.join_thread()
+
+
+def count_descriptors(queue: GroupQueue[int], done: Any) -> None:
+    queue.wait_for_leader(20)
+    queue.put(len(os.listdir("/dev/fd")))
+    done.wait()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_children_do_not_inherit_each_other_s_descriptors(method: str) -> None:
+    context = get_context(method)
+    queue, done = context.Queue(), context.Event()
+    children = [context.Process(target=count_descriptors, args=(queue, done)) for _ in range(5)]
+    for child in children:
+        child.start()
+    try:
+        counts = [queue.get(timeout=20) for _ in children]
+        assert max(counts) - min(counts) <= 1, counts
+    finally:
+        done.set()
+        for child in children:
+            child.join()
         queue.close()
         queue.join_thread()

@@ -178,13 +178,13 @@ LEAD_UNDER_INTERRUPTS = (
 
 
 def interrupt_until(script, word):
-    """Sends SIGINT, again and again, until the script has said the word; returns how often."""
-    for sent in range(1, 3000):
+    """Sends SIGINT, again and again, until the script says the word; it is left alone after 300. Returns the rest."""
+    for _ in range(300):
         if not script.is_alive or any(line.startswith(word) for line in script.lines):
-            return sent
+            break
         script.signal(signal.SIGINT)
         time.sleep(0.005)
-    return pytest.fail(f"{script!r} did not say {word!r}")
+    return script.expect(word)
 
 
 def test_interrupts_of_a_consumer_lose_at_most_the_item_in_hand(group):
@@ -194,8 +194,7 @@ def test_interrupts_of_a_consumer_lose_at_most_the_item_in_hand(group):
     consumer = run_script(GET_UNDER_INTERRUPTS, group)
     consumer.expect("ready")
     leader.begin(f"for n in range({count}): q.put(n); time.sleep(0.0002)\nfor _ in range(100): q.put('end')\nq.flush()")
-    interrupt_until(consumer, "interrupts")
-    interrupts = int(consumer.expect("interrupts"))
+    interrupts = int(interrupt_until(consumer, "interrupts"))
     got = [int(line[4:]) for line in consumer.lines if line.startswith("got") and line[4:].isdigit()]
     assert len(got) == len(set(got))
     assert got == sorted(got)
@@ -207,13 +206,12 @@ def test_interrupts_of_a_producer_lose_nothing_that_put_returned_from(group):
     script = run_script(PUT_UNDER_INTERRUPTS, group)
     other = open_member(group)
     script.expect("ready")
-    interrupt_until(script, "upto")
-    upto = int(script.expect("upto"))
+    upto = int(interrupt_until(script, "upto"))
     other.do("got = []\nwhile q.qsize(): got.append(q.get(timeout=5))", timeout=40)
     assert other.do("len(got) == len(set(got))")
     assert other.do("got == sorted(got)")
-    # Runs without a gap, each ended by an interrupt that skipped a thousand numbers.
-    assert other.do("sum(1 for a, b in zip(got, got[1:]) if b != a + 1)") <= 30
+    # Runs without a gap, each ended by an interrupt that skipped a thousand numbers, with or without the item in hand.
+    assert other.do("[(a, b) for a, b in zip(got, got[1:]) if (b - a) % 1000 > 1]") == []
     assert other.do("got[-1]") <= upto
 
 

@@ -15,5 +15,5 @@ if __name__ == "__main__":
     say("ready")
     while True:
         question = queue.get()
-        time.sleep(random.random() * 0.02)
+        time.sleep(random.random() * 0.06)
         queue.reply(("answer", *question))

@@ -1,0 +1,78 @@
+"""`serve` leads, and hands over when it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from tests.helpers import Clock, Script, lock_holder, open_leader, open_member
+
+
+def serve(name: str, *options: str) -> Script:
+    return Script([sys.executable, "-u", "-m", "groupqueue", "serve", name, *options], label="serve")
+
+
+def test_it_says_that_it_leads_and_serves(group, directory):
+    server = serve(group)
+    assert server.expect("process") == f"{server.pid} leads group {group!r} in {directory}"
+    assert lock_holder(directory, group) == server.pid
+    producer = open_member(group)
+    consumer = open_member(group)
+    producer.do("q.put_many(range(100)); q.flush()")
+    assert consumer.do("[q.get(timeout=5) for _ in range(100)]") == list(range(100))
+    assert [member.do("q.is_leader") for member in (producer, consumer)] == [False, False]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_hands_over_at_once(group, directory, number):
+    server = serve(group)
+    server.expect("process")
+    other = open_member(group)
+    other.do("q.put(1); q.flush()")
+    server.signal(number)
+    with Clock() as clock:
+        assert other.do("q.put_many([2, 3]), q.flush(), [q.get(timeout=5) for _ in range(3)]")[2] == [1, 2, 3]
+    assert clock.elapsed < 2
+    assert server.wait() == 0
+    assert server.stderr == ""
+    assert lock_holder(directory, group) == other.pid
+
+
+def test_it_stands_by_until_it_may_lead(group):
+    leader = open_leader(group)
+    server = serve(group)
+    assert f"stands by to lead group {group!r}" in server.expect("process")
+    leader.kill()
+    assert server.expect("process").startswith(f"{server.pid} leads ")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_a_standby_ends_when_it_is_asked_to(group):
+    open_leader(group)
+    server = serve(group)
+    server.expect("process")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_it_may_set_the_bound(group):
+    server = serve(group, "--maxsize", "2")
+    server.expect("process")
+    assert open_member(group).do("q.maxsize") == 2
+    other = serve(group, "--maxsize", "3")
+    assert other.wait() == 1
+    assert "maxsize=3" in other.stderr
+    assert "maxsize=2" in other.stderr
+
+
+def test_it_takes_no_items(group):
+    member = open_member(group, mode="client")
+    server = serve(group)
+    server.expect("process")
+    member.do("q.put_many(range(20)); q.flush()")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert open_leader(group).do("q.qsize()") == 20
