@@ -296,15 +296,7 @@ class Member:
                     else:
                         ticket = session.ask_for_credit()
                 self.push()
-                done = self.wait(
-                    lambda: (
-                        session.credit > 0
-                        or self.closing
-                        or session.shutdown > 0
-                        or (ticket > 0 and session.is_answered(ticket))
-                    ),
-                    deadline,
-                )
+                done = self.wait(partial(self._may_put, ticket), deadline)
             finally:
                 if block:
                     with self._lock:
