@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -57,11 +58,16 @@ def open_queue() -> Iterator[Callable[..., Any]]:
         queue.close()
 
 
+def worth_showing(script: helpers.Script) -> bool:
+    """Not those that a test has killed in silence."""
+    return script.is_alive or script.wait() != -signal.SIGKILL or bool(script.stderr)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
     if report.failed:
-        for script in helpers.started:
+        for script in filter(worth_showing, helpers.started):
             report.sections.append((f"{script!r}", script.report()))
     return report
 

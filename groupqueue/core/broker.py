@@ -179,7 +179,8 @@ class Broker:
             self.advance(member)
             if grants.end > grants.taken:
                 self._record_return(member, grants.taken)
-        for item in state.held_by(member):
+        # The youngest first: each then joins what came back before it.
+        for item in reversed(state.held_by(member)):
             known = True
             self._bring_back(item, death)
         self._record_each(
@@ -327,13 +328,10 @@ class Broker:
         self._settle(peer, message.number)
 
     def _on_heard(self, peer: Peer, heard: m.Heard, now: float) -> None:
-        numbers = [
-            number
-            for number, reply in self.state.replies.items()
-            if reply.seq == heard.seq and reply.producer == peer.member
-        ]
-        self._record_each(Kind.HEARD, numbers, self.state.apply_heard)
-        self._release()
+        reply_id = self.state.reply_to(peer.member, heard.seq)
+        if reply_id is not None:
+            self._record_each(Kind.HEARD, (reply_id,), self.state.apply_heard)
+            self._release()
 
     def _on_withdraw(self, peer: Peer, message: m.Withdraw, now: float) -> None:
         batch, item = self._find_seq(peer.member, message.seq)
@@ -785,7 +783,7 @@ class Broker:
             ]
             self._result_items(peer, request.ticket, failed)
         elif do == "requeue_failed":
-            items = sorted(self.state.failed)
+            items = sorted(self.state.failed, reverse=True)
             self._record_each(Kind.RETRY, items, self.state.apply_retry)
             self._result(peer, request.ticket, {"count": len(items)})
         elif do == "clear":

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from groupqueue.core.messages import REPLY_LOST, WANTS_REPLY
+from groupqueue.core.messages import REPLY_LOST
 
 FORMAT = 1
 
@@ -162,6 +162,7 @@ class State:
         self.lost = 0
         self.released: list[Any] = []
         self._index: list[int] | None = None
+        self._replies_to: dict[tuple[int, int], int] = {}
 
     @property
     def queued(self) -> int:
@@ -273,6 +274,8 @@ class State:
             if batch is not None and count > 1 and self._remove_ready(Run(first, count, batch)):
                 if self.attempts:
                     self._forget_attempts(first, count)
+                if self.answered:
+                    self.answered.difference_update(range(first, first + count))
                 self._drop_empty(batch.producer, self.lanes[batch.producer])
                 self._finish(batch, count)
             else:
@@ -309,8 +312,7 @@ class State:
     def apply_reply(self, reply_id: int, reply: Reply) -> None:
         """The item has its reply. (That it is finished, if it is, is applied apart.)"""
         self.next_id = max(self.next_id, reply_id + 1)
-        self.replies[reply_id] = reply
-        self.bytes += reply.size
+        self._keep_reply(reply_id, reply)
         if self.find(reply.item) is not None:
             self.answered.add(reply.item)
 
@@ -320,6 +322,7 @@ class State:
             reply = self.replies.pop(reply_id, None)
             if reply is not None:
                 self.bytes -= reply.size
+                self._replies_to.pop((reply.producer, reply.seq), None)
                 if reply.location is not None:
                     self.released.append(reply.location)
 
@@ -361,6 +364,10 @@ class State:
                     return member
         return None
 
+    def reply_to(self, producer: int, seq: int) -> int | None:
+        """The id of the reply to this producer's item, while its caller has not confirmed it."""
+        return self._replies_to.get((producer, seq))
+
     def held_by(self, member: int) -> list[int]:
         """Ids of what the member holds, in order."""
         return sorted(item for item, held in self.held.items() if held.member == member)
@@ -378,6 +385,11 @@ class State:
                 position += 1
 
     # The moves
+
+    def _keep_reply(self, reply_id: int, reply: Reply) -> None:
+        self.replies[reply_id] = reply
+        self._replies_to[reply.producer, reply.seq] = reply_id
+        self.bytes += reply.size
 
     def _lane(self, producer: int) -> Lane:
         lane = self.lanes.get(producer)
@@ -420,13 +432,16 @@ class State:
         assert batch is not None
         lane = self._lane(batch.producer)
         ready = lane.ready
-        if not ready or run.first < ready[0].first:
-            ready.appendleft(run)
-        else:
-            firsts = [found.first for found in ready]
-            ready.insert(bisect_right(firsts, run.first), run)
         self.ready_lanes[batch.producer] = lane
         self.ready += run.count
+        if not ready or run.first < ready[0].first:
+            head = ready[0] if ready else None
+            if head is not None and head.batch is batch and run.first + run.count == head.first:
+                ready[0] = Run(run.first, run.count + head.count, batch)
+            else:
+                ready.appendleft(run)
+        else:
+            ready.insert(bisect_right(ready, run.first, key=_first), run)
 
     def _truncate(self, member: int, grants: Grants, position: int) -> None:
         while grants.end > max(position, grants.taken):
@@ -503,7 +518,11 @@ class State:
             "last_seq": list(self.last_seq.items()),
             "ready": [[run.first, run.count] for lane in self.lanes.values() for run in lane.ready],
             "grants": [
-                [member, grants.taken, [[run.first, run.count] for run in grants.runs]]
+                [
+                    member,
+                    grants.taken,
+                    [[run.first if run.batch is not None else 0, run.count] for run in grants.runs],
+                ]
                 for member, grants in self.grants.items()
             ],
             "held": [[item, held.member] for item, held in self.held.items()],
@@ -577,24 +596,27 @@ class Rebuild:
         kept = set(saved.get("replies", ()))
         for words, size, location in self._replies:
             reply_id, item, producer, seq, status, finish = words
-            if reply_id < next_id and reply_id not in kept:
-                state.released.append(location)
-                continue
-            state.apply_reply(reply_id, Reply(item, producer, seq, status, size, location))
+            reply = Reply(item, producer, seq, status, size, location)
             if reply_id >= next_id:
-                self._finishing.append(item if finish else -item)
+                state.apply_reply(reply_id, reply)
+                if finish:
+                    self._finishing.append(item)
+            elif reply_id in kept:
+                state._keep_reply(reply_id, reply)
+            else:
+                state.released.append(location)
 
     def count(self, next_id: int, total_put: int) -> None:
         """A later record tells how many items had been put before `next_id`."""
         self._counted = (next_id, total_put)
 
     def finish(self) -> State:
-        """What replies younger than the checkpoint say of their items is said last: they were sent of held items."""
+        """What finishing replies say of their items is said last: they were sent of held items."""
+        state = self.state
         for item in self._finishing:
-            if item > 0:
-                self.state.apply_finish([(item, 1)])
-            elif self.state.find(-item) is not None:
-                self.state.answered.add(-item)
+            state.apply_finish([(item, 1)])
+        state.answered = {item for item in state.answered if state.find(item) is not None}
+        state.attempts = {item: counts for item, counts in state.attempts.items() if state.find(item) is not None}
         next_id, total_put = self._counted
         self.state.total_put = total_put + sum(count for first, count in self._young if first >= next_id)
         self.state.total_finished = self.state.total_put - self.state.unfinished - len(self.state.failed)
@@ -639,9 +661,11 @@ class Rebuild:
                 state.failed[item] = Failed(batch, reason)
         state.answered = set(saved["answered"])
         for number, item, producer, seq, text in saved["lost_replies"]:
-            state.replies[number] = Reply(item, producer, seq, REPLY_LOST, 0, None, text)
+            state._keep_reply(number, Reply(item, producer, seq, REPLY_LOST, 0, None, text))
 
     def _revive(self, first: int, count: int) -> Batch | None:
+        if not first:
+            return None
         batch = self.state.find(first)
         if batch is None or first + count > batch.first_id + batch.count:
             self.state.lost += count
@@ -650,5 +674,5 @@ class Rebuild:
         return batch
 
 
-def wants_reply(batch: Batch) -> bool:
-    return bool(batch.flags & WANTS_REPLY)
+def _first(run: Run) -> int:
+    return run.first

@@ -83,9 +83,11 @@ def make_directory(path: str, group: str) -> None:
     """
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
+        if not os.path.lexists(path):
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
     except OSError as error:
         raise GroupDirectoryError(
             error.errno or errno.EIO, f"group {group!r}: cannot make the directory {path}: {error.strerror}"

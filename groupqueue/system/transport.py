@@ -114,7 +114,7 @@ class Connection:
 def peer_uid(sock: socket.socket) -> int:
     """The user on the other end, as the kernel knows it."""
     if hasattr(socket, "SO_PEERCRED"):
-        _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        _, uid, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     else:
         # struct xucred of the BSDs and macOS, by LOCAL_PEERCRED at level SOL_LOCAL.
         _, uid = struct.unpack_from("II", sock.getsockopt(0, 1, 76))
