@@ -36,6 +36,7 @@ LOOK = 0.01
 WINDOW = 2048
 MAX_ENTRIES = 400
 MAX_IDS = 1000
+MAX_REASON = 400
 MAX_GRANT_BYTES = 4 * 1024 * 1024
 
 
@@ -316,8 +317,9 @@ class Broker:
 
     def _on_fail(self, peer: Peer, fail: m.Fail, now: float) -> None:
         if self._holds(peer, fail.id, fail.attempt):
-            self._journal.append(Kind.FAILED, (fail.id,), bytes(fail.body))
-            self.state.apply_failed(fail.id, bytes(fail.body).decode("utf-8", "replace"))
+            reason = bytes(fail.body[:MAX_REASON])
+            self._journal.append(Kind.FAILED, (fail.id,), reason)
+            self.state.apply_failed(fail.id, reason.decode("utf-8", "replace"))
         self._settle(peer, fail.number)
 
     def _on_requeue(self, peer: Peer, message: m.Requeue, now: float) -> None:

@@ -91,7 +91,7 @@ class Inbox:
         self._chunks += chunks
         self.received = received
 
-    def take(self, decode: Callable[[Any], Any], hold: bool, thread: int) -> Item | None:
+    def take(self, decode: Callable[[Any], Any], hold: bool, thread: int = 0) -> Item | None:
         """The next item, decoded and taken; None if there is none. With `hold`, or if it wants a reply, it is held.
 
         An item that cannot be decoded is held too, for its failure has yet to be told. What is held is in `in_hand`

@@ -507,8 +507,8 @@ class State:
 
     # The checkpoint
 
-    def to_json(self) -> dict[str, Any]:
-        """The whole state but for what the items segments tell, as plain JSON."""
+    def to_json(self, *, reasons: bool = True) -> dict[str, Any]:
+        """The whole state but for what the items segments tell, as plain JSON, with the `reasons` of failures or not."""
         return {
             "format": FORMAT,
             "epoch": self.epoch,
@@ -526,7 +526,7 @@ class State:
                 for member, grants in self.grants.items()
             ],
             "held": [[item, held.member] for item, held in self.held.items()],
-            "failed": [[item, failed.reason] for item, failed in self.failed.items()],
+            "failed": [[item, failed.reason if reasons else ""] for item, failed in self.failed.items()],
             "attempts": [[item, *counts] for item, counts in self.attempts.items()],
             "answered": list(self.answered),
             "replies": [number for number, reply in self.replies.items() if reply.location is not None],

@@ -173,6 +173,8 @@ class Journal:
         self._new_names = False
         self._counter = 0
         self._last_number = 0
+        self._headless: list[Segment] = []
+        self._unreadable: list[Segment] = []
 
     @property
     def disk_bytes(self) -> int:
@@ -210,6 +212,11 @@ class Journal:
                 if reply.location is not None:
                     reply.location.segment.live += 1
             self.state.released.clear()
+            # A header that was cut short belongs to a segment that was being started anew, and holds nothing of use.
+            for segment in self._headless:
+                if segment.live:
+                    segment.damaged = True
+                    self.notes.append(f"{os.path.basename(segment.path)}: its header is damaged")
         return self.state
 
     def begin(self, epoch: int, pid: int) -> None:
@@ -219,6 +226,10 @@ class Journal:
         """
         self._epoch = self.state.epoch = epoch
         self._adopt_leftovers()
+        for segment in self._unreadable:
+            if segment is self._other:
+                self._other = None
+            self._set_aside(segment)
         if self._ledger is None:
             self._roll()
             self._prepare_other()
@@ -254,6 +265,7 @@ class Journal:
     def _read_ledger(self) -> tuple[dict[str, Any] | None, list[records.Record]]:
         found = []
         unreadable: list[tuple[int, str]] = []
+        segments: dict[str, Segment] = {}
         for index in (0, 1):
             path = os.path.join(self.path, f"ledger-{index}")
             try:
@@ -270,12 +282,14 @@ class Journal:
             else:
                 if header is not None or (segment.size and any(segment.view()[:64])):
                     unreadable.append((segment.number if header is not None else 0, os.path.basename(path)))
+                    segments[os.path.basename(path)] = segment
                 self._other = segment
         found.sort(key=lambda entry: entry[0])
         # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint.
         for number, name in unreadable:
             if not found or number > found[-1][0]:
                 self.notes.append(f"{name} has no checkpoint that can be read")
+                self._unreadable.append(segments[name])
         if not found:
             return None, []
         for _, segment, _ in found[:-1]:
@@ -324,8 +338,7 @@ class Journal:
             elif record.kind == Kind.REPLY and len(record.words) == 6:
                 rebuild.add_reply(record.words, length, location)
         if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
-            segment.damaged = True
-            self.notes.append(f"{name}: its header is damaged")
+            self._headless.append(segment)
 
     def _header(self, segment: Segment) -> SegmentHeader | None:
         if segment.size < records.SEGMENT_HEADER_SIZE:
@@ -405,7 +418,7 @@ class Journal:
             self._remove(self._spares.pop(0))
 
     def close(self) -> None:
-        for segment in (*self._items.values(), *self._spares, self._ledger, self._other):
+        for segment in (*self._items.values(), *self._spares, *self._unreadable, self._ledger, self._other):
             if segment is not None:
                 segment.close()
         self._items = {}
@@ -493,7 +506,7 @@ class Journal:
 
     def _roll(self) -> None:
         """Starts the other ledger with a checkpoint. It counts once its header is written."""
-        body = json.dumps(self.state.to_json(), separators=(",", ":")).encode()
+        body = _to_bytes(self.state.to_json())
         previous = self._ledger.number if self._ledger is not None else 0
         number = max(previous, self._epoch << _COUNTER_BITS) + 1
         needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body))
@@ -501,8 +514,17 @@ class Journal:
             self._prepare_other()
         other = self._other
         assert other is not None
-        if other.size < needed + _LEAST_LEDGER or other.size > 2 * _ledger_size(needed):
+        if other.size > 2 * _ledger_size(needed):
             other.resize(_ledger_size(needed))
+        elif other.size < needed + _LEAST_LEDGER:
+            try:
+                other.resize(_ledger_size(needed))
+            except NoRoom:
+                # Rather without the reasons of failures than not at all: gets must go on.
+                body = _to_bytes(self.state.to_json(reasons=False))
+                needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body))
+                if other.size < needed + _LEAST_LEDGER:
+                    raise
         other.number = number
         other.tail = records.SEGMENT_HEADER_SIZE
         other.append(Kind.CHECKPOINT, (), [body], len(body), crc32(body), self._epoch)
@@ -520,7 +542,7 @@ class Journal:
     def _reserve_checkpoint(self) -> None:
         """Nothing new is accepted without room for the checkpoint that will tell of it."""
         state = self.state
-        entries = len(state.batches) + 2 * len(state.held) + 2 * len(state.failed) + len(state.last_seq)
+        entries = len(state.batches) + 2 * len(state.held) + 4 * len(state.failed) + len(state.last_seq)
         needed = _ENTRY_BYTES * (entries + len(state.attempts) + len(state.replies))
         if self._other is not None and self._other.size < needed + _LEAST_LEDGER:
             self._other.resize(_ledger_size(2 * needed))
@@ -574,6 +596,10 @@ def _pairs(words: Sequence[int]) -> list[tuple[int, int]]:
 
 def _ledger_size(needed: int) -> int:
     return max(LEDGER_SIZE, -(-(needed + LEDGER_SIZE // 2) // 65536) * 65536)
+
+
+def _to_bytes(saved: dict[str, Any]) -> bytes:
+    return json.dumps(saved, separators=(",", ":")).encode()
 
 
 def _padding(length: int) -> int:
