@@ -332,6 +332,10 @@ class Broker:
     def _on_heard(self, peer: Peer, heard: m.Heard, now: float) -> None:
         reply_id = self.state.reply_to(peer.member, heard.seq)
         if reply_id is not None:
+            item = self.state.replies[reply_id].item
+            if item in self.state.answered:
+                # Answered and not finished: the record that says so may go with the reply.
+                self._journal.append(Kind.ANSWERED, (item,))
             self._record_each(Kind.HEARD, (reply_id,), self.state.apply_heard)
             self._release()
 

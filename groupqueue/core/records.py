@@ -52,6 +52,7 @@ class Kind(enum.IntEnum):
     RETRY = 14  # ids...
     EPOCH = 15  # epoch, pid
     LOST = 16  # id, item id, producer, seq | reason
+    ANSWERED = 17  # item ids...
 
 
 class SegmentKind(enum.IntEnum):

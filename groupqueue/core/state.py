@@ -508,7 +508,7 @@ class State:
     # The checkpoint
 
     def to_json(self, *, reasons: bool = True) -> dict[str, Any]:
-        """The whole state but for what the items segments tell, as plain JSON, with the `reasons` of failures or not."""
+        """The whole state but for what the items segments tell, as plain JSON; `reasons` of failures may stay out."""
         return {
             "format": FORMAT,
             "epoch": self.epoch,

@@ -3,8 +3,8 @@ Who polls: whoever waits drives the I/O.
 
 One thread at a time runs `turn`, which polls and handles what comes. A thread that waits for something runs it itself
 and so needs no hand-over to see its answer; a background thread runs it while no other does. It steps in only when
-nobody has driven for a while, so that a loop of get and put does not wake it, and sleeps without a timeout while a
-waiting thread drives for long, so that an idle process does not wake at all.
+nobody has driven for a while, so that a loop of get and put does not wake it, and only looks once a second while a
+waiting thread drives for long. An idle process does not wake.
 
 Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the
 next; whoever changes the state calls `notify`, which wakes those whose wait is over.
@@ -25,6 +25,7 @@ from groupqueue.system.deadline import Deadline
 
 STEP_IN = 0.001
 ORPHANED = 0.02
+PARK = 1.0
 
 
 class _Waiter:
@@ -184,18 +185,21 @@ class Driver:
         vacant = 0.0
         while not self._stopped:
             passages = self._passages
-            if self._owner or passages != seen:
-                quiet = passages == seen
+            if passages != seen:
                 seen = passages
                 vacant = 0.0
                 self._idle()
-                if quiet:
-                    self._parked = True
-                    if self._owner and not self._stopped:
-                        self._bell.acquire()
-                    self._parked = False
-                else:
-                    self._bell.acquire(timeout=STEP_IN)
+                self._bell.acquire(timeout=STEP_IN)
+            elif self._owner and self._is_waiting(self._owner):
+                vacant = 0.0
+                self._idle()
+                self._park()
+            elif self._owner:
+                vacant += STEP_IN
+                if vacant >= ORPHANED:
+                    self._owner = 0
+                    self._seat[:] = [None]
+                self._bell.acquire(timeout=STEP_IN)
             elif self._waiters and vacant < ORPHANED:
                 vacant += STEP_IN
                 self._hand_over()
@@ -208,6 +212,16 @@ class Driver:
                 if vacant >= ORPHANED and not self._owner:
                     self._seat[:] = [None]
                 self._bell.acquire(timeout=STEP_IN)
+
+    def _is_waiting(self, thread: int) -> bool:
+        return any(waiter.thread == thread for waiter in self._waiters)
+
+    def _park(self) -> None:
+        """Sleeps while a thread drives for long; it rings when it stops, unless a signal keeps it from that."""
+        self._parked = True
+        if self._owner and not self._stopped:
+            self._bell.acquire(timeout=PARK)
+        self._parked = False
 
     def _drive_in_background(self) -> None:
         self._background_drives = True

@@ -416,6 +416,7 @@ class Journal:
             self._recycle(active)
         while self._spares and sum(spare.size for spare in self._spares) > BASE_SIZE:
             self._remove(self._spares.pop(0))
+        self._trim_ledgers()
 
     def close(self) -> None:
         for segment in (*self._items.values(), *self._spares, *self._unreadable, self._ledger, self._other):
@@ -541,11 +542,21 @@ class Journal:
 
     def _reserve_checkpoint(self) -> None:
         """Nothing new is accepted without room for the checkpoint that will tell of it."""
-        state = self.state
-        entries = len(state.batches) + 2 * len(state.held) + 4 * len(state.failed) + len(state.last_seq)
-        needed = _ENTRY_BYTES * (entries + len(state.attempts) + len(state.replies))
+        needed = self._checkpoint_size()
         if self._other is not None and self._other.size < needed + _LEAST_LEDGER:
             self._other.resize(_ledger_size(2 * needed))
+
+    def _checkpoint_size(self) -> int:
+        state = self.state
+        entries = len(state.batches) + 2 * len(state.held) + 4 * len(state.failed) + len(state.last_seq)
+        return _ENTRY_BYTES * (entries + len(state.attempts) + len(state.replies))
+
+    def _trim_ledgers(self) -> None:
+        enough = _ledger_size(2 * self._checkpoint_size())
+        if self._ledger is not None and self._ledger.size > enough:
+            self._roll()
+        if self._other is not None and self._other.size > enough:
+            self._other.resize(enough)
 
     def _set_aside_ledger(self) -> None:
         self._roll()
@@ -581,6 +592,8 @@ def _replay(rebuild: Rebuild, record: records.Record) -> None:
     elif kind == Kind.PRODUCERS:
         rebuild.count(words[0], words[1])
         state.apply_producers(words[0], _pairs(words[2:]))
+    elif kind == Kind.ANSWERED:
+        state.answered.update(words)
     elif kind == Kind.LOST:
         text = bytes(record.body).decode("utf-8", "replace")
         state.apply_reply(words[0], Reply(words[1], words[2], words[3], REPLY_LOST, 0, None, text))

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from groupqueue import GroupQueue, JoinableGroupQueue, get_context
-from tests.helpers import Clock, run_script
+from tests.helpers import Clock
 
 METHODS = ["fork", "spawn", "forkserver"]
 
@@ -147,27 +147,6 @@ def test_a_queue_as_a_pool_task_s_argument(context):
         assert pool.starmap(put_given, [(queue, n) for n in range(5)]) == list(range(5))
         assert sorted(queue.get(timeout=10) for _ in range(5)) == list(range(5))
     close(queue)
-
-
-def test_an_executor_with_the_context(context):
-    script = run_script(
-        """
-        # an executor
-        import sys
-        from concurrent.futures import ProcessPoolExecutor
-        from groupqueue import get_context
-
-        def square(n):
-            return n * n
-
-        if __name__ == "__main__":
-            with ProcessPoolExecutor(2, mp_context=get_context(sys.argv[1])) as executor:
-                say("squares", list(executor.map(square, range(10))))
-        """,
-        context.get_start_method(),
-    )
-    assert script.expect("squares") == str([n * n for n in range(10)])
-    assert script.wait() == 0
 
 
 def test_an_executor_whose_initializer_and_tasks_take_a_queue(context):

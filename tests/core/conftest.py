@@ -1,0 +1,35 @@
+"""The core is pure, and so are its tests: nothing on disk, no process, no thread, no time but what they pass in."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.core.fakes import Group
+
+
+@pytest.fixture(autouse=True)
+def directory() -> None:
+    """No test here has a directory."""
+
+
+@pytest.fixture(autouse=True)
+def _scripts() -> None:
+    """Nor processes."""
+
+
+@pytest.fixture(autouse=True)
+def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        pytest.fail("a test of the core waits, or starts a thread")
+
+    monkeypatch.setattr(time, "sleep", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.fixture
+def group() -> Group:
+    return Group()
