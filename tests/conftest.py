@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     path = tempfile.mkdtemp(prefix="gq-", dir="/tmp")
     monkeypatch.setenv("GROUPQUEUE_DIR", path)
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    helpers.remove_tree(path)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def _scripts(directory: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for script in helpers.started:
         script.end()
     helpers.started.clear()
-    shutil.rmtree(folder, ignore_errors=True)
+    helpers.remove_tree(folder)
 
 
 @pytest.fixture

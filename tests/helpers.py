@@ -11,6 +11,7 @@ import ast
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -346,3 +347,12 @@ def disk_usage(folder: str | Path) -> int:
             with contextlib.suppress(FileNotFoundError):
                 total += os.lstat(os.path.join(path, name)).st_blocks * 512
     return total
+
+
+def remove_tree(folder: str | Path) -> None:
+    """Removes a folder in which a queue of this process may still be closing, and making or removing files itself."""
+    deadline = time.monotonic() + 5
+    while os.path.lexists(folder) and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if os.path.lexists(folder):
+            time.sleep(0.01)

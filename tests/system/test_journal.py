@@ -1,8 +1,8 @@
 """
 The journal on disk.
 
-A process that is killed leaves its files as they are, so each of its deaths can be had without killing anybody: the test
-reads the directory with a second Journal, while the first has not closed it, or stops the first at a system call.
+A process that is killed leaves its files as they are, so each of its deaths can be had without killing anybody: the
+test reads the directory with a second Journal, while the first has not closed it, or stops the first at a system call.
 """
 
 from __future__ import annotations
