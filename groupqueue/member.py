@@ -174,6 +174,11 @@ class Member:
         return self._membership.terms.maxsize > 0
 
     @property
+    def is_used(self) -> bool:
+        """Whether anything was ever put or got here."""
+        return self.outbox.put_count > 0 or self.session.was_granted
+
+    @property
     def is_leader(self) -> bool:
         return self.role is Role.LEADER
 

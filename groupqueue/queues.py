@@ -51,6 +51,10 @@ WITHDRAW_GRACE = 0.3
 CHUNK = 1000
 
 
+class ClosedError(ValueError, OSError):
+    """The queue is closed. `multiprocessing` raises ValueError for most calls on such a queue, and OSError for some."""
+
+
 class GroupQueue(Generic[T]):
     """A `multiprocessing.Queue` that unrelated processes open by name.
 
@@ -352,7 +356,9 @@ class GroupQueue(Generic[T]):
         return self._offline()["ready"] + self._member.outbox.waiting  # type: ignore[no-any-return]
 
     def empty(self) -> bool:
-        """`qsize() == 0`."""
+        """`qsize() == 0`. On a queue that was used and is closed: raises what put and get do."""
+        if self._member.closing and self._member.is_used:
+            self._closed("empty")
         return self.qsize() == 0
 
     def full(self) -> bool:
@@ -505,7 +511,7 @@ class GroupQueue(Generic[T]):
         return self._member.paths.name
 
     def _closed(self, what: str) -> NoReturn:
-        raise ValueError(f"{what}: queue {self._label!r} is closed")
+        raise ClosedError(f"{what}: queue {self._label!r} is closed")
 
     def _check_put(self, what: str) -> None:
         if self._options.mode == "master":

@@ -34,6 +34,7 @@ class Session:
         self.drained = False
         self.misplaced = False
         self.put_limit = 0
+        self.was_granted = False
         self.questions: dict[int, Question] = {}
         self.completed: deque[Call] = deque()
         self._pid = pid
@@ -170,6 +171,7 @@ class Session:
         kind = type(message)
         if kind is m.Grant:
             assert isinstance(message, m.Grant)
+            self.was_granted = True
             if message.returns == self._returns:
                 self.inbox.add(message)
             self._granted_at = now

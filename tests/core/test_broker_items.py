@@ -45,8 +45,10 @@ def put(p: FakeMember, c: FakeMember) -> m.Message:
 
 
 def held(p: FakeMember, c: FakeMember) -> tuple[int, int]:
+    """An item that the leader knows to be held: what is said of it is one record."""
     p.put(b"held", reply=True)
     item = c.get()
+    c.want(0)
     return item.id, item.attempt
 
 

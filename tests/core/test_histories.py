@@ -732,6 +732,8 @@ class World:
         call = record.call
         assert call is not None
         if call.answer is None:
+            if call.withdrawn and call.seq and call.gone is None:
+                raise Wrong(f"{record} was withdrawn, and nobody says what became of it")
             if not call.withdrawn and not is_failed:
                 raise Wrong(f"{record} is never answered")
         elif call.answer[0] == m.REPLY_VALUE:
