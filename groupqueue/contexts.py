@@ -7,6 +7,15 @@ from typing import Any
 from groupqueue.queues import GroupQueue, JoinableGroupQueue
 
 
+class SimpleGroupQueue(GroupQueue[Any]):
+    """What a context makes for `SimpleQueue`: a group queue whose `empty` raises once it is closed, used or not."""
+
+    def empty(self) -> bool:
+        if self._member.closing:
+            self._closed("empty")
+        return super().empty()
+
+
 class _Queues:
     """Replaces the queues of a multiprocessing context; the groups are anonymous."""
 
@@ -22,8 +31,8 @@ class _Queues:
 
         return multiprocessing.get_context(self.get_start_method()).Pool(*args, **kwargs)  # type: ignore[attr-defined]
 
-    def SimpleQueue(self) -> GroupQueue[Any]:
-        return GroupQueue(maxsize=0)
+    def SimpleQueue(self) -> SimpleGroupQueue:
+        return SimpleGroupQueue(maxsize=0)
 
 
 def get_context(method: str | None = None) -> Any:
