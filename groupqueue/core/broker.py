@@ -113,6 +113,10 @@ class Broker:
             m.ReturnCredit: self._on_return_credit,
             m.Request: self._on_request,
         }
+        for start in range(0, len(state.unrecorded), MAX_IDS):
+            part = state.unrecorded[start : start + MAX_IDS]
+            self._journal.append(Kind.FINISH, [word for run in part for word in run])
+        state.unrecorded.clear()
         if self.shutdown and state.shutdown_generation != generation:
             self._journal.append(Kind.SHUTDOWN, (0, generation))
             state.apply_shutdown(0, generation)
@@ -184,11 +188,7 @@ class Broker:
         for item in reversed(state.held_by(member)):
             known = True
             self._bring_back(item, death)
-        self._record_each(
-            Kind.HEARD,
-            [number for number, reply in state.replies.items() if reply.producer == member],
-            state.apply_heard,
-        )
+        self._record_heard([number for number, reply in state.replies.items() if reply.producer == member])
         if known:
             self._journal.append(Kind.GONE, (member,))
             state.apply_gone(member)
@@ -332,12 +332,15 @@ class Broker:
     def _on_heard(self, peer: Peer, heard: m.Heard, now: float) -> None:
         reply_id = self.state.reply_to(peer.member, heard.seq)
         if reply_id is not None:
-            item = self.state.replies[reply_id].item
-            if item in self.state.answered:
-                # Answered and not finished: the record that says so may go with the reply.
-                self._journal.append(Kind.ANSWERED, (item,))
-            self._record_each(Kind.HEARD, (reply_id,), self.state.apply_heard)
+            self._record_heard([reply_id])
             self._release()
+
+    def _record_heard(self, reply_ids: Sequence[int]) -> None:
+        """Forgets replies; that an item is answered and not finished must not be forgotten with the record of one."""
+        state = self.state
+        items = [state.replies[reply_id].item for reply_id in reply_ids]
+        self._record_each(Kind.ANSWERED, [item for item in items if item in state.answered], state.answered.update)
+        self._record_each(Kind.HEARD, reply_ids, state.apply_heard)
 
     def _on_withdraw(self, peer: Peer, message: m.Withdraw, now: float) -> None:
         batch, item = self._find_seq(peer.member, message.seq)

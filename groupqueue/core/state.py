@@ -137,7 +137,10 @@ class Reply:
 
 
 class State:
-    """See the module. Counts: `ready`, `untaken` (granted), `len(held)`; bytes of all unfinished items: `bytes`."""
+    """See the module. Counts: `ready`, `untaken` (granted), `len(held)`; bytes of all unfinished items: `bytes`.
+
+    `unrecorded`: items that recovery found finished by their reply alone, which may be written over.
+    """
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -161,6 +164,7 @@ class State:
         self.total_finished = 0
         self.lost = 0
         self.released: list[Any] = []
+        self.unrecorded: list[tuple[int, int]] = []
         self._index: list[int] | None = None
         self._replies_to: dict[tuple[int, int], int] = {}
 
@@ -434,14 +438,20 @@ class State:
         ready = lane.ready
         self.ready_lanes[batch.producer] = lane
         self.ready += run.count
-        if not ready or run.first < ready[0].first:
-            head = ready[0] if ready else None
-            if head is not None and head.batch is batch and run.first + run.count == head.first:
-                ready[0] = Run(run.first, run.count + head.count, batch)
-            else:
-                ready.appendleft(run)
+        if not ready or run.first > ready[-1].first:
+            at = len(ready)
+        elif run.first < ready[0].first:
+            at = 0
         else:
-            ready.insert(bisect_right(ready, run.first, key=_first), run)
+            at = bisect_right(ready, run.first, key=_first)
+        if at and _joins(ready[at - 1], run):
+            at -= 1
+            run = Run(ready[at].first, ready[at].count + run.count, batch)
+            del ready[at]
+        if at < len(ready) and _joins(run, ready[at]):
+            run = Run(run.first, run.count + ready[at].count, batch)
+            del ready[at]
+        ready.insert(at, run)
 
     def _truncate(self, member: int, grants: Grants, position: int) -> None:
         while grants.end > max(position, grants.taken):
@@ -614,6 +624,8 @@ class Rebuild:
         """What finishing replies say of their items is said last: they were sent of held items."""
         state = self.state
         for item in self._finishing:
+            if item in state.held:
+                state.unrecorded.append((item, 1))
             state.apply_finish([(item, 1)])
         state.answered = {item for item in state.answered if state.find(item) is not None}
         state.attempts = {item: counts for item, counts in state.attempts.items() if state.find(item) is not None}
@@ -672,6 +684,10 @@ class Rebuild:
             return None
         batch.live += count
         return batch
+
+
+def _joins(left: Run, right: Run) -> bool:
+    return left.batch is right.batch and left.first + left.count == right.first
 
 
 def _first(run: Run) -> int:

@@ -301,12 +301,12 @@ def test_requeues_in_any_order_come_out_in_the_old_order(life: Life) -> None:
     assert life.ready() == [1, 2, 3, 4, 5, 6]
 
 
-def test_what_comes_back_one_by_one_joins_again(life: Life) -> None:
+def test_what_comes_back_last_first_joins_again(life: Life) -> None:
     life.put(P, 100)
     life.put(P, 3)
     life.grant(A, (1, 100), (101, 3))
     life.taken(A, 103, *range(1, 104))
-    for item in range(1, 104):
+    for item in range(103, 0, -1):
         life.requeue(item)
     assert [(run.first, run.count) for run in life.state.lanes[P].ready] == [(1, 100), (101, 3)]
 

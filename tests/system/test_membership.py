@@ -290,8 +290,9 @@ def test_a_group_whose_file_was_never_written_can_be_removed(paths: GroupPaths) 
 
 def test_a_group_is_gone_in_one_step(join: Joiner, paths: GroupPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     join().leave()
-    monkeypatch.setattr(module.shutil, "rmtree", lambda *args, **kwargs: None)
-    remove_group(paths)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.shutil, "rmtree", lambda *args, **kwargs: None)
+        remove_group(paths)
     (left,) = folders(paths.directory)
     assert left.startswith(".gone-")
     assert join().terms.generation == 1
