@@ -66,14 +66,24 @@ def resolve_directory(directory: str | os.PathLike[str] | None) -> str:
 
 
 def check_socket_path(paths: GroupPaths) -> None:
-    """ValueError if the leader's socket could not be bound or found under this path."""
-    length = len(os.fsencode(paths.socket)) + 1
+    """ValueError if the leader's socket could not be bound or found under this path.
+
+    Where a socket can be reached through a descriptor of its folder the name may have any length; the directory's is
+    bounded all the same, so that every tool reaches a group with a short name.
+    """
+    name = paths.name[:1] if by_descriptor() else paths.name
+    length = len(os.fsencode(os.path.join(paths.directory, name, "socket"))) + 1
     if length > SOCKET_PATH_LIMIT:
         raise ValueError(
             f"group {paths.name!r} in {paths.directory}: the path of its socket has {length} bytes, a Unix "
-            f"socket's has at most {SOCKET_PATH_LIMIT}; use a shorter directory (GROUPQUEUE_DIR or directory=) "
-            "or a shorter name"
+            f"socket's has at most {SOCKET_PATH_LIMIT}; use a shorter directory (GROUPQUEUE_DIR or directory=)"
+            + ("" if by_descriptor() else " or a shorter name")
         )
+
+
+def by_descriptor() -> bool:
+    """Whether the system has paths that begin at an open descriptor."""
+    return os.path.isdir("/proc/self/fd")
 
 
 def make_directory(path: str, group: str) -> None:

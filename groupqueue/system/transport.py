@@ -13,9 +13,11 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from groupqueue.core import messages as m
 from groupqueue.core.wire import FrameReader, encode
+from groupqueue.system.paths import SOCKET_PATH_LIMIT, by_descriptor
 
 SOCKET_BUFFER = 1024 * 1024
 # Room for the largest item (4 GiB) in a grant. A member's own max_item_bytes bounds what it puts, not what it meets.
@@ -130,12 +132,27 @@ def prepare(sock: socket.socket) -> None:
         pass
 
 
+@contextmanager
+def _address(path: str) -> Iterator[str]:
+    """The path, or one to the same place that is short enough for a socket."""
+    if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT or not by_descriptor():
+        yield path
+        return
+    folder, name = os.path.split(path)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{fd}/{name}"
+    finally:
+        os.close(fd)
+
+
 def connect(path: str) -> Connection | None:
     """A connection to whoever listens there; None if nobody does now. PermissionError if it is another user."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         prepare(sock)
-        sock.connect(path)
+        with _address(path) as address:
+            sock.connect(address)
         uid = peer_uid(sock)
         if uid != os.geteuid():
             raise PermissionError(errno.EPERM, f"the process behind {path} runs as user {uid}")
@@ -162,7 +179,8 @@ class Listener:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.sock.setblocking(False)
-            self.sock.bind(temporary)
+            with _address(temporary) as address:
+                self.sock.bind(address)
             os.chmod(temporary, 0o600)
             self.sock.listen(1024)
             os.rename(temporary, path)

@@ -221,7 +221,14 @@ def test_without_a_list_of_mounts_nothing_is_wrong(directory: str, monkeypatch: 
 # The socket's path
 
 
-def test_a_socket_path_may_be_as_long_as_the_system_takes() -> None:
+def test_a_name_of_any_length_has_a_socket_where_descriptors_have_paths() -> None:
+    if not p.by_descriptor():
+        pytest.skip("no paths that begin at a descriptor here")
+    check_socket_path(GroupPaths("/d", "x" * 128))
+
+
+def test_a_socket_path_may_be_as_long_as_the_system_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(p, "by_descriptor", lambda: False)
     longest = p.SOCKET_PATH_LIMIT - len("/d//socket~")
     check_socket_path(GroupPaths("/d", "x" * longest))
     with pytest.raises(ValueError, match=f"{p.SOCKET_PATH_LIMIT + 1} bytes.*at most {p.SOCKET_PATH_LIMIT}"):
