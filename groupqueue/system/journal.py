@@ -64,7 +64,7 @@ class Segment:
         self.live = 0
         self.producers: set[int] = set()
         self.damaged = False
-        self.map: mmap.mmap | None = None
+        self.map: mmap.mmap | bytes | None = None
 
     @classmethod
     def create(cls, path: str, size: int, number: int) -> Segment:
@@ -90,6 +90,11 @@ class Segment:
         if self.map is None:
             self.map = mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ)
         return memoryview(self.map)
+
+    def load(self) -> None:
+        """Has `view` show a copy: another process may cut the file short, and what is mapped then ends this one."""
+        self.map = os.pread(self.fd, self.size, 0)
+        self.size = len(self.map)
 
     def write(self, parts: Sequence[Buffer], length: int, offset: int) -> None:
         """Writes all of the parts; on an OSError the place holds no whole record."""
@@ -187,9 +192,10 @@ class Journal:
     def recover(self, read_only: bool = False) -> State:
         """Reads every segment, and returns the state they amount to. Writes nothing.
 
+        `read_only`: without the leader's lock, so that there may be a leader who writes.
         Raises GroupVersionError for a journal of another version. `notes` then names what was damaged.
         """
-        checkpoint, later = self._read_ledger()
+        checkpoint, later = self._read_ledger(copy=read_only)
         rebuild = Rebuild(checkpoint)
         for name in sorted(os.listdir(self.path)):
             if name.startswith("items-"):
@@ -262,7 +268,7 @@ class Journal:
             elif name.startswith("new-"):
                 os.unlink(path)
 
-    def _read_ledger(self) -> tuple[dict[str, Any] | None, list[records.Record]]:
+    def _read_ledger(self, *, copy: bool) -> tuple[dict[str, Any] | None, list[records.Record]]:
         found = []
         unreadable: list[tuple[int, str]] = []
         segments: dict[str, Segment] = {}
@@ -272,6 +278,8 @@ class Journal:
                 segment = Segment.open(path, 0)
             except FileNotFoundError:
                 continue
+            if copy:
+                segment.load()
             header = self._header(segment)
             first = None
             if header is not None and header.kind == SegmentKind.LEDGER:
