@@ -27,7 +27,7 @@ from typing import Any
 from groupqueue.core import messages as m
 from groupqueue.core.ports import CursorsPort, JournalPort
 from groupqueue.core.records import Kind
-from groupqueue.core.state import Batch, Lane, Reply, Run, State
+from groupqueue.core.state import Batch, Grants, Lane, Reply, Run, State
 
 HOLD = 0.005
 PATIENCE = 0.002
@@ -182,6 +182,8 @@ class Broker:
         grants = state.grants.get(member)
         if grants is not None:
             self.advance(member)
+            if death:
+                self._hold_opened(member, grants)
             if grants.end > grants.taken:
                 self._record_return(member, grants.taken)
         # The youngest first: each then joins what came back before it.
@@ -193,6 +195,14 @@ class Broker:
             self._journal.append(Kind.GONE, (member,))
             state.apply_gone(member)
         self._release()
+
+    def _hold_opened(self, member: int, grants: Grants) -> None:
+        """An item whose decoding its consumer did not survive was held: it may be what killed it."""
+        position = grants.taken
+        if grants.end > position and self._cursors.opened(member) == position + 1:
+            held = [item for _, item in self.state.positions(member, position, position + 1)]
+            self._journal.append(Kind.TAKEN, (member, position + 1, *held))
+            self.state.apply_taken(member, position + 1, held)
 
     def _record_each(self, kind: Kind, ids: Sequence[int], apply: Callable[[Sequence[int]], None]) -> None:
         """A record that is a list of ids, or as many of it as they need."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from groupqueue.core import messages as m
 
-TAKEN, SETTLED, ATTENTION, CREDITED = 0, 1, 2, 3
+TAKEN, SETTLED, ATTENTION, CREDITED, OPENED = 0, 1, 2, 3, 4
 RING = 4096
 
 
@@ -106,6 +106,7 @@ class Inbox:
             payload = chunk.slices[index]
             error: BaseException | None = None
             obj = None
+            self._words[OPENED] = chunk.position + index + 1
             try:
                 obj = decode(payload)
             except Exception as raised:
@@ -133,12 +134,13 @@ class Inbox:
         index = chunk.index
         if index == chunk.count or chunk.flags & m.WANTS_REPLY or self._ring_used:
             raise LookupError
+        following = index + 1
+        position = chunk.position + following
+        self._words[OPENED] = position
         try:
             obj = decode(chunk.slices[index])
         except Exception as error:
             raise LookupError from error
-        following = index + 1
-        position = chunk.position + following
         if chunk.index != index or chunks is not self._chunks:
             raise LookupError
         chunk.index = following

@@ -40,6 +40,9 @@ class CursorsPort(Protocol):
     def taken(self, member: int) -> int | None:
         """How many positions the member has taken; None if it has no file."""
 
+    def opened(self, member: int) -> int:
+        """Up to which position the member has begun to decode; 0 if it has no file."""
+
     def held(self, member: int, start: int, end: int) -> list[int]:
         """Which of the positions in [start, end) were taken to be held."""
 

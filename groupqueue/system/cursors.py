@@ -1,7 +1,8 @@
 """
 The members' files: `members/<id>`, flocked by its owner for life, mapped by its owner and by the leader.
 
-Words (u64, native): taken, settled, attention, credited. The leader writes the last two, the owner the first two.
+Words (u64, native): taken, settled, attention, credited, opened. The leader writes attention and credited, the owner
+the others.
 From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if the item was taken to be held. The owner
 writes the ring before `taken`; the leader grants no position whose byte in the ring it has not read.
 """
@@ -12,7 +13,7 @@ import mmap
 import os
 import time
 
-from groupqueue.core.inbox import ATTENTION, CREDITED, RING, SETTLED, TAKEN
+from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
 from groupqueue.system.journal import allocate
 from groupqueue.system.locks import try_lock
 
@@ -77,6 +78,10 @@ class Cursors:
     def taken(self, member: int) -> int | None:
         words = self._words(member)
         return None if words is None else int(words[TAKEN])
+
+    def opened(self, member: int) -> int:
+        words = self._words(member)
+        return 0 if words is None else int(words[OPENED])
 
     def claimed(self, member: int) -> int:
         words = self._words(member)

@@ -17,7 +17,7 @@ from zlib import crc32
 from groupqueue.core import messages as m
 from groupqueue.core import records
 from groupqueue.core.broker import Broker, Peer, unpack_result
-from groupqueue.core.inbox import ATTENTION, CREDITED, RING, SETTLED, TAKEN
+from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
 from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind
@@ -189,7 +189,7 @@ class Words:
     """A member's file: its words and its ring."""
 
     def __init__(self) -> None:
-        self.words = memoryview(bytearray(8 * 4)).cast("Q")
+        self.words = memoryview(bytearray(8 * 5)).cast("Q")
         self.ring = memoryview(bytearray(RING))
 
 
@@ -202,6 +202,10 @@ class FakeCursors:
     def taken(self, member: int) -> int | None:
         file = self.files.get(member)
         return None if file is None else file.words[TAKEN]
+
+    def opened(self, member: int) -> int:
+        file = self.files.get(member)
+        return 0 if file is None else file.words[OPENED]
 
     def claimed(self, member: int) -> int:
         file = self.files.get(member)

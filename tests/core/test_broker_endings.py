@@ -6,6 +6,7 @@ import pytest
 
 from groupqueue.core import broker as b
 from groupqueue.core import messages as m
+from groupqueue.core.inbox import OPENED
 from groupqueue.core.records import Kind
 from tests.core.fakes import FakeJournal, Group, picture
 
@@ -434,3 +435,16 @@ def test_a_caller_may_die_with_any_number_of_replies_unheard(group: Group, monke
     p.die()
     assert group.state.replies == {}
     assert [len(entry.words) for entry in group.journal.ledger if entry.kind == Kind.HEARD] == [10, 10, 5]
+
+
+# An item whose decoding its consumer does not survive
+
+
+def test_who_dies_decoding_an_item_dies_holding_it(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(b"deadly", b"plain")
+    c.want(2)
+    c.file.words[OPENED] = 1
+    c.die()
+    d.want(2)
+    assert [(item.payload, item.attempt) for item in (d.take(), d.take())] == [(b"deadly", 2), (b"plain", 1)]

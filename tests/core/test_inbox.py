@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.inbox import RING, TAKEN, Inbox
+from groupqueue.core.inbox import OPENED, RING, TAKEN, Inbox
 from tests.core.fakes import Words
 
 
@@ -88,7 +88,7 @@ def test_the_cursor_is_stored_after_the_item_is_decoded_and_the_ring_written(inb
     inbox._words = Watched()  # type: ignore[assignment]
     inbox.add(grant(0, entry(1, b"a")))
     assert inbox.take(decode, True) is not None
-    assert seen == [("decoded", 0, 0, 0), ("words", TAKEN, 1, 1)]
+    assert seen == [("words", OPENED, 1, 0), ("decoded", 0, 0, 0), ("words", TAKEN, 1, 1)]
 
 
 def test_a_grant_of_another_position_is_not_ours(inbox: Inbox) -> None:

@@ -144,3 +144,22 @@ def test_a_consumer_killed_while_it_waits_takes_nothing_along(group):
     victim.kill()
     leader.do("q.put('kept'); q.flush()")
     assert leader.do("q.get(timeout=5)") == "kept"
+
+
+def test_an_item_that_kills_whoever_decodes_it_ends_on_the_failed_list(group):
+    """A crash in foreign C code, say: without the count it would kill every consumer in turn."""
+    leader = open_leader(group)
+    leader.do("""
+        class End:
+            def __reduce__(self):
+                return os._exit, (9,)
+        q.put(End())
+        q.put("after")
+        q.flush()
+    """)
+    for _ in range(3):
+        victim = open_member(group, mode="client", begin="q.get(timeout=10)")
+        assert victim.wait() == 9
+    heir = open_member(group, mode="client")
+    assert heir.do("q.get(timeout=10)") == "after"
+    assert leader.do("q.stats().failed") == 1
