@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from groupqueue.queues import GroupQueue, JoinableGroupQueue
+from groupqueue.queues import ClosedError, GroupQueue, JoinableGroupQueue
 
 
 class SimpleGroupQueue(GroupQueue[Any]):
@@ -12,7 +12,7 @@ class SimpleGroupQueue(GroupQueue[Any]):
 
     def empty(self) -> bool:
         if self._member.closing:
-            self._closed("empty")
+            raise ClosedError(f"empty: queue {self._label!r} is closed")
         return super().empty()
 
 

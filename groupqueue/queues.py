@@ -52,7 +52,7 @@ CHUNK = 1000
 
 
 class ClosedError(ValueError, OSError):
-    """The queue is closed. `multiprocessing` raises ValueError for most calls on such a queue, and OSError for some."""
+    """`empty` on a closed queue: `multiprocessing` raises an OSError there, where its other calls raise ValueError."""
 
 
 class GroupQueue(Generic[T]):
@@ -356,9 +356,9 @@ class GroupQueue(Generic[T]):
         return self._offline()["ready"] + self._member.outbox.waiting  # type: ignore[no-any-return]
 
     def empty(self) -> bool:
-        """`qsize() == 0`. On a queue that was used and is closed: raises what put and get do."""
+        """`qsize() == 0`. ClosedError, a ValueError, on a queue that was used and is closed."""
         if self._member.closing and self._member.is_used:
-            self._closed("empty")
+            raise ClosedError(f"empty: queue {self._label!r} is closed")
         return self.qsize() == 0
 
     def full(self) -> bool:
@@ -511,7 +511,7 @@ class GroupQueue(Generic[T]):
         return self._member.paths.name
 
     def _closed(self, what: str) -> NoReturn:
-        raise ClosedError(f"{what}: queue {self._label!r} is closed")
+        raise ValueError(f"{what}: queue {self._label!r} is closed")
 
     def _check_put(self, what: str) -> None:
         if self._options.mode == "master":
