@@ -208,22 +208,7 @@ class Member:
             busy = self._busy
             if busy == me or (busy and not wait):
                 return
-            with self._lock:
-                if self._busy == me:
-                    return
-                try:
-                    self._busy = me
-                    self._send_pending()
-                except Exception as error:
-                    self._crash(error)
-                except BaseException as error:
-                    self._crash(error)
-                    raise
-                finally:
-                    self._busy = 0
-            if self._logs or self.session.completed:
-                self._after_step()
-            self.driver.notify()
+            self._run(self._send_pending)
             if not outbox.pending and not outbox.verdicts:
                 return
 
@@ -369,25 +354,18 @@ class Member:
 
     def answer_attention(self) -> None:
         """The leader has set our mapped word: it wants to know, or have, what is left."""
-        if self._busy == get_ident():
-            return
-        with self._lock:
-            with self.inbox_lock:
-                state = int(self.words[ATTENTION])
-                self.words[ATTENTION] = 0
-                connected = self.session.welcome is not None
-                message = self.session.answer_attention(state) if state and connected else None
-            if message is not None:
-                self._busy, before = get_ident(), self._busy
-                try:
-                    self._emit([message])
-                    if self._leader is not None:
-                        self._leader.finish()
-                except Exception as error:
-                    self._crash(error)
-                finally:
-                    self._busy = before
-        self.driver.notify()
+        self._run(self._answer_attention)
+
+    def _answer_attention(self) -> None:
+        with self.inbox_lock:
+            state = int(self.words[ATTENTION])
+            self.words[ATTENTION] = 0
+            connected = self.session.welcome is not None
+            message = self.session.answer_attention(state) if state and connected else None
+        if message is not None:
+            self._emit([message])
+            if self._leader is not None:
+                self._leader.finish()
 
     def is_flushed(self) -> bool:
         outbox = self.outbox
@@ -492,13 +470,17 @@ class Member:
                 with self._lock:
                     self._mend_selector()
             return
+        self._run(partial(self._step, events))
+
+    def _run(self, step: Callable[[], None]) -> None:
+        """Runs a step of the role under the lock; what it raises is the role's crash. Beneath a step: does nothing."""
         me = get_ident()
         if self._busy == me:
             return
         with self._lock:
-            self._busy = me
             try:
-                self._step(events)
+                self._busy = me
+                step()
             except Exception as error:
                 self._crash(error)
             except BaseException as error:
