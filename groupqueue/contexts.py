@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from groupqueue.queues import ClosedError, GroupQueue, JoinableGroupQueue
+from groupqueue.exceptions import ClosedError
+from groupqueue.queues import GroupQueue, JoinableGroupQueue
 
 
 class SimpleGroupQueue(GroupQueue[Any]):

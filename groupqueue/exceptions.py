@@ -55,6 +55,10 @@ class GroupQueueError(Exception):
     """The base of every error that is groupqueue's own."""
 
 
+class ClosedError(ValueError, OSError):
+    """`empty` on a closed queue: `multiprocessing` raises an OSError there, where its other calls raise ValueError."""
+
+
 class GroupMismatchError(GroupQueueError, ValueError):
     """The group has living members and another `maxsize` than the one asked for."""
 

@@ -1,4 +1,9 @@
-"""What the threads of one handle have got and not finished: the ledger behind `task_done`."""
+"""
+What the threads of one handle have got and not ended.
+
+Every step is one call of a built-in container or one store, so threads, signal handlers and finalisers need no lock
+here.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,34 @@ from collections import deque
 from groupqueue.core.inbox import Item
 
 
-class Unfinished:
-    """Items by the thread that got them, and in the order in which the handle got them.
-
-    Every step is one call of a built-in container, so threads, signal handlers and finalisers need no lock here.
+class Holdings:
+    """`current`: by thread, the item that its `reply` would answer, or None once it has. `owing` counts what a get has
+    to see to first: items that wait for a reply, and errors that were deferred.
     """
+
+    def __init__(self) -> None:
+        self.current: dict[int, Item | None] = {}
+        self.unfinished = Unfinished()
+        self.owing = 0
+        self._deferred: deque[Exception] = deque()
+
+    def defer(self, error: Exception) -> None:
+        """An error that a later get shall raise."""
+        self._deferred.append(error)
+        self.owing += 1
+
+    def raise_deferred(self) -> None:
+        """Raises the oldest deferred error, if there is one."""
+        try:
+            error = self._deferred.popleft()
+        except IndexError:
+            return
+        self.owing -= 1
+        raise error
+
+
+class Unfinished:
+    """The ledger behind `task_done`: items by the thread that got them, in the order in which the handle got them."""
 
     def __init__(self) -> None:
         self._by_thread: dict[int, deque[tuple[int, Item]]] = {}

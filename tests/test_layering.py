@@ -109,13 +109,17 @@ def test_core_opens_and_prints_nothing(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("system"), ids=names(modules("system")))
 def test_system_does_not_know_who_uses_it(path: Path) -> None:
     imports = imports_of(path)
-    above = {"groupqueue.queues", "groupqueue.member", "groupqueue.serializers", "groupqueue.__main__"}
+    above = {
+        f"groupqueue.{name}"
+        for name in ("face", "follower", "leader", "member", "queues", "serializers", "standing", "waits", "__main__")
+    }
     assert {name for name in imports if below(name, *above)} == set()
     assert {name for name in imports if top(name) in {"dill", "pickle"}} == set()
 
 
-def test_the_face_knows_no_sockets() -> None:
-    imports = imports_of(PACKAGE / "queues.py")
+@pytest.mark.parametrize("path", [PACKAGE / "queues.py", *modules("face")], ids=lambda path: path.name)
+def test_the_face_knows_no_sockets(path: Path) -> None:
+    imports = imports_of(path)
     assert {name for name in imports if top(name) in SYSTEM_CALLS} == set()
 
 

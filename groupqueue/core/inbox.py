@@ -65,14 +65,14 @@ class Inbox:
     def __init__(self, words: memoryview, ring: memoryview) -> None:
         self.received = 0
         self._chunks: deque[_Chunk] = deque()
-        self._words = words
+        self.words = words
         self._ring = ring
         self._ring_used = False
         self.in_hand: dict[int, Item] = {}
 
     @property
     def taken(self) -> int:
-        return int(self._words[TAKEN])
+        return int(self.words[TAKEN])
 
     @property
     def count(self) -> int:
@@ -106,7 +106,7 @@ class Inbox:
             payload = chunk.slices[index]
             error: BaseException | None = None
             obj = None
-            self._words[OPENED] = chunk.position + index + 1
+            self.words[OPENED] = chunk.position + index + 1
             try:
                 obj = decode(payload)
             except Exception as raised:
@@ -124,7 +124,7 @@ class Inbox:
             if held:
                 self.in_hand[thread] = item
             chunk.index = following
-            self._words[TAKEN] = position + 1
+            self.words[TAKEN] = position + 1
             return item
 
     def take_plain(self, decode: Callable[[Any], Any]) -> Any:
@@ -136,7 +136,7 @@ class Inbox:
             raise LookupError
         following = index + 1
         position = chunk.position + following
-        self._words[OPENED] = position
+        self.words[OPENED] = position
         try:
             obj = decode(chunk.slices[index])
         except Exception as error:
@@ -144,14 +144,14 @@ class Inbox:
         if chunk.index != index or chunks is not self._chunks:
             raise LookupError
         chunk.index = following
-        self._words[TAKEN] = position
+        self.words[TAKEN] = position
         return obj
 
     def rebind(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
         """The member's file is another one. Returns what had not been taken, as (payload, flags), and holds nothing."""
         left = [(bytes(payload), chunk.flags) for chunk in self._chunks for payload in chunk.slices[chunk.index :]]
         self.give_back()
-        self._words = words
+        self.words = words
         self._ring = ring
         self._ring_used = False
         self.received = 0

@@ -20,7 +20,7 @@ from groupqueue.core.outbox import Outbox
 
 
 class Session:
-    """See the module."""
+    """See the module. `getters` and `putters` hold a token for each thread that waits to get, or for room to put."""
 
     def __init__(self, member: int, pid: int, mode: str, outbox: Outbox, inbox: Inbox, words: memoryview) -> None:
         self.member = member
@@ -28,8 +28,8 @@ class Session:
         self.inbox = inbox
         self.welcome: m.Welcome | None = None
         self.refusal = ""
-        self.getters = 0
-        self.putters = 0
+        self.getters: set[object] = set()
+        self.putters: set[object] = set()
         self.shutdown = 0
         self.drained = False
         self.misplaced = False
@@ -88,7 +88,17 @@ class Session:
         self.misplaced = False
         self.disconnect()
 
+    @property
+    def leader_pid(self) -> int | None:
+        """The process that answers, None if none does."""
+        return self.welcome.pid if self.welcome is not None else None
+
     # Asking
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for the leader."""
+        return bool(self.getters or self.putters or self.questions)
 
     def ask(self, request: dict[str, Any]) -> Question:
         """A new question to the leader."""
@@ -144,7 +154,7 @@ class Session:
             if not question.asked:
                 question.asked = True
                 out.append(m.Request(ticket, question.request))
-        getters = self.getters if not self.inbox.count else 0
+        getters = len(self.getters) if not self.inbox.count else 0
         spent = int(1e6 * (now - self._granted_at))
         if self._want_ticket and self._want_ticket != self._want_told:
             self._want_told = self._want_ticket
@@ -157,10 +167,10 @@ class Session:
             out.append(m.Want(0, 0, spent))
         if self._credit_ticket and self._credit_ticket != self._credit_told:
             self._credit_told = self._credit_ticket
-            out.append(m.WantCredit(self.putters, self._credit_ticket))
+            out.append(m.WantCredit(len(self.putters), self._credit_ticket))
         elif self.putters and not self._credit_told:
             self._credit_told = -1
-            out.append(m.WantCredit(self.putters, 0))
+            out.append(m.WantCredit(len(self.putters), 0))
         elif not self.putters and self._credit_told == -1:
             self._credit_told = 0
             out.append(m.WantCredit(0, 0))
@@ -248,7 +258,8 @@ class Session:
         if ticket == self._want_ticket:
             self._want_ticket = 0
         self._want_told = 0
-        self.drained = self.shutdown > 0
+        # What is still under way from here is not drained.
+        self.drained = self.shutdown > 0 and not self.outbox.waiting
 
     @property
     def credit(self) -> int:

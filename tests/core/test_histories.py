@@ -208,7 +208,7 @@ class World:
             self.records[record.payload] = record
             if self.maxsize:
                 member.blocked.append(record)
-                member.session.putters = 1
+                member.session.putters = set(range(1))
             else:
                 self.pend(member, record)
         self.unblock(member)
@@ -217,7 +217,7 @@ class World:
         """Threads that wait for room go on, where there is some."""
         while member.blocked and member.session.credit > 0:
             self.pend(member, member.blocked.popleft())
-        member.session.putters = int(bool(member.blocked))
+        member.session.putters = {0} if member.blocked else set()
 
     def pend(self, member: Member, record: Record) -> None:
         self.note(f"member {member.number} puts {record}")
@@ -230,11 +230,11 @@ class World:
         if member.blocked:
             record = member.blocked.pop()
             self.note(f"member {member.number} gives {record} up")
-            member.session.putters = int(bool(member.blocked))
+            member.session.putters = {0} if member.blocked else set()
 
     def get(self, member: Member) -> None:
         member.gets.append(self.chosen.random() < 0.4)
-        member.session.getters = len(member.gets)
+        member.session.getters = set(range(len(member.gets)))
 
     def ask(self, member: Member) -> None:
         """A question now or never."""
@@ -247,7 +247,7 @@ class World:
         if not member.inbox.count:
             return
         hold = member.gets.popleft() if member.gets else False
-        member.session.getters = len(member.gets)
+        member.session.getters = set(range(len(member.gets)))
         item = member.inbox.take(bytes, hold)
         assert item is not None
         self.on_delivered(member, item)
@@ -663,7 +663,7 @@ class World:
                     self.end_item(member, plainly=True)
                 if member is not consumer:
                     member.gets.clear()
-                    member.session.getters = 0
+                    member.session.getters = set(range(0))
             if len(consumer.gets) < 5:
                 self.get(consumer)
             self.wait(0.06)
@@ -674,7 +674,7 @@ class World:
         else:
             raise Wrong(f"never drained: {picture(self.leader.broker.state) if self.leader else 'no leader'}")
         consumer.gets.clear()
-        consumer.session.getters = 0
+        consumer.session.getters = set(range(0))
         self.meet()
         self.lose_role()
         self.elect()
@@ -697,7 +697,7 @@ class World:
                 self.end_item(member, plainly=True)
             if not broker.state.unfinished and not member.blocked and not member.outbox.waiting:
                 member.gets.clear()
-                member.session.getters = 0
+                member.session.getters = set(range(0))
                 self.meet()
                 return
             if not member.gets:

@@ -85,7 +85,7 @@ def test_the_cursor_is_stored_after_the_item_is_decoded_and_the_ring_written(inb
         seen.append(("decoded", 0, file.words[TAKEN], file.ring[0]))
         return bytes(payload)
 
-    inbox._words = Watched()  # type: ignore[assignment]
+    inbox.words = Watched()  # type: ignore[assignment]
     inbox.add(grant(0, entry(1, b"a")))
     assert inbox.take(decode, True) is not None
     assert seen == [("words", OPENED, 1, 0), ("decoded", 0, 0, 0), ("words", TAKEN, 1, 1)]

@@ -88,7 +88,7 @@ def grant(position: int, *payloads: bytes, returns: int = 0) -> m.Grant:
 def test_nothing_is_said_before_the_leader_has_answered() -> None:
     talk = Talk()
     talk.put(b"a")
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.session.ask({"do": "stats"})
     assert talk.collect() == []
     talk.session.hello()
@@ -130,7 +130,7 @@ def test_after_a_change_of_leader_exactly_what_is_open_is_repeated(talk: Talk) -
         talk.put(b"asks", call=call)
     talk.outbox.verdicts.extend([Verdict(m.Requeue, 1, 1), Verdict(m.Fail, 2, 1)])
     answered, waits = session.ask({"do": "stats"}), session.ask({"do": "join"})
-    session.getters = session.putters = 1
+    session.getters = session.putters = set(range(1))
     session.ask_for_item()
     session.ask_for_credit()
     talk.collect()
@@ -202,22 +202,22 @@ def test_what_is_put_is_sent_once(talk: Talk) -> None:
 
 
 def test_who_waits_asks_once(talk: Talk) -> None:
-    talk.session.getters = 2
+    talk.session.getters = set(range(2))
     assert talk.collected(m.Want) == [m.Want(2, 0, 50_000_000)]
-    talk.session.getters = 3
+    talk.session.getters = set(range(3))
     assert talk.collect() == []
 
 
 def test_nobody_asks_while_there_is_something_to_take(talk: Talk) -> None:
     talk.hear(grant(0, b"a"))
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     assert talk.collect() == []
     talk.inbox.take(bytes, False)
     assert len(talk.collected(m.Want)) == 1
 
 
 def test_after_a_grant_who_still_waits_asks_again_and_says_how_long_it_took(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.collect()
     talk.hear(grant(0, b"a"))
     talk.inbox.take(bytes, False)
@@ -226,22 +226,22 @@ def test_after_a_grant_who_still_waits_asks_again_and_says_how_long_it_took(talk
 
 
 def test_who_waits_no_longer_says_so_once(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.collect()
-    talk.session.getters = 0
+    talk.session.getters = set(range(0))
     assert [want.waiting for want in talk.collected(m.Want)] == [0]
     assert talk.collect() == []
 
 
 def test_who_never_said_that_it_waits_need_not_take_it_back(talk: Talk) -> None:
-    talk.session.getters = 1
-    talk.session.getters = 0
+    talk.session.getters = set(range(1))
+    talk.session.getters = set(range(0))
     assert talk.collect() == []
 
 
 def test_who_wants_many_asks_for_many(talk: Talk) -> None:
     talk.session.wanted = 10
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     assert [want.waiting for want in talk.collected(m.Want)] == [10]
 
 
@@ -263,7 +263,7 @@ def test_now_or_never_is_answered_by_nothing(talk: Talk) -> None:
 
 
 def test_nothing_for_one_does_not_end_the_wait_of_another(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     ticket = talk.session.ask_for_item()
     talk.collect()
     talk.hear(m.Nothing(ticket))
@@ -292,13 +292,24 @@ def test_now_or_never_is_asked_again_of_the_next_leader(talk: Talk) -> None:
 
 
 def test_after_a_shutdown_nothing_means_drained(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.collect()
     talk.hear(m.Shutdown(1))
     assert (talk.session.shutdown, talk.session.drained) == (1, False)
     talk.hear(m.Nothing(0))
     assert talk.session.drained
     assert talk.collect() == []
+
+
+def test_what_this_handle_has_put_and_nobody_has_accepted_is_not_drained(talk: Talk) -> None:
+    talk.session.getters = set(range(1))
+    talk.put(b"under way")
+    talk.collect()
+    talk.hear(m.Shutdown(1), m.Nothing(0))
+    assert not talk.session.drained
+    assert len(talk.collected(m.Want)) == 1
+    talk.hear(m.Ack(1), m.Nothing(0))
+    assert talk.session.drained
 
 
 def test_before_a_shutdown_nothing_does_not_mean_drained(talk: Talk) -> None:
@@ -309,7 +320,7 @@ def test_before_a_shutdown_nothing_does_not_mean_drained(talk: Talk) -> None:
 
 
 def test_the_next_leader_says_for_itself_whether_all_is_drained(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.collect()
     talk.hear(m.Shutdown(1), m.Nothing(0))
     talk.connect(shutdown=1)
@@ -342,13 +353,13 @@ def test_a_recall_of_nothing_is_answered_too(talk: Talk) -> None:
 
 def test_what_is_recalled_is_answered_before_anything_is_asked(talk: Talk) -> None:
     talk.hear(grant(0, b"a", b"b"))
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.hear(m.Recall(m.RECALL_ITEMS))
     assert [type(message) for message in talk.collect()] == [m.Return, m.Want]
 
 
 def test_a_grant_that_crossed_the_return_is_dropped_and_asked_for_again(talk: Talk) -> None:
-    talk.session.getters = 1
+    talk.session.getters = set(range(1))
     talk.hear(grant(0, b"a", b"b"))
     talk.hear(m.Recall(m.RECALL_ITEMS))
     talk.collect()
@@ -391,7 +402,7 @@ def test_the_mapped_word_asks_for_the_cursor_or_the_rest(talk: Talk) -> None:
 
 
 def test_who_waits_for_room_asks_once(talk: Talk) -> None:
-    talk.session.putters = 2
+    talk.session.putters = set(range(2))
     assert talk.collect() == [m.WantCredit(2, 0)]
     assert talk.collect() == []
     talk.give_credit(2)
@@ -399,15 +410,15 @@ def test_who_waits_for_room_asks_once(talk: Talk) -> None:
 
 
 def test_who_waits_for_room_no_longer_says_so_once(talk: Talk) -> None:
-    talk.session.putters = 1
+    talk.session.putters = set(range(1))
     talk.collect()
-    talk.session.putters = 0
+    talk.session.putters = set(range(0))
     assert talk.collect() == [m.WantCredit(0, 0)]
     assert talk.collect() == []
 
 
 def test_after_credit_who_still_waits_asks_again(talk: Talk) -> None:
-    talk.session.putters = 3
+    talk.session.putters = set(range(3))
     talk.collect()
     talk.give_credit(1)
     assert talk.collect() == [m.WantCredit(3, 0)]

@@ -196,3 +196,25 @@ def test_a_daemon_that_forks_twice_keeps_its_queue(directory, group):
         group,
     )
     assert script.expect("got") == "before after"
+
+
+def test_what_the_parent_is_closing_stays_closed_in_the_child(group):
+    parent = open_member(group, mode="client")
+    parent.do("q.put('once'); q.close()")
+    parent.do("""
+        import multiprocessing
+        def use(q, told):
+            try:
+                q.put('from the child')
+            except ValueError as error:
+                told.put(str(error))
+        told = multiprocessing.get_context("fork").SimpleQueue()
+        child = multiprocessing.get_context("fork").Process(target=use, args=(q, told))
+        child.start()
+    """)
+    assert "closed" in parent.do("told.get()")
+    parent.do("child.join(10)")
+    assert parent.do("child.exitcode") == 0
+    leader = open_leader(group)
+    assert leader.do("q.get(timeout=5)") == "once"
+    assert leader.do("q.empty()")

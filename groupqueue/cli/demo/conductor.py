@@ -38,7 +38,6 @@ GIVE_UP = 60.0
 def demo(folder: str | None, directory: str | None) -> int:
     """The main job on real input. 0 if every file came out once and right, and something was killed."""
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _terminate)
     where = os.path.abspath(folder or standard_library())
     selection = select(where, skip=frozenset() if folder else NOT_THE_LIBRARY)
     if not selection.files:
@@ -49,11 +48,13 @@ def demo(folder: str | None, directory: str | None) -> int:
     home = directory or ("/tmp" if os.path.isdir("/tmp") else None)
     with tempfile.TemporaryDirectory(prefix="gq-demo-", dir=home, ignore_cleanup_errors=True) as place:
         conductor = Conductor(place, selection, began)
+        before = signal.signal(signal.SIGTERM, _terminate)
         try:
             conductor.run()
             return conductor.summary()
         finally:
             conductor.end()
+            signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(number: int, _: object) -> None:

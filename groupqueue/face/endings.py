@@ -1,0 +1,54 @@
+"""What a message's endings say to the leader."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from groupqueue.core import messages as m
+from groupqueue.core.outbox import Verdict
+from groupqueue.exceptions import PicklingError
+from groupqueue.member import Member
+
+
+class Endings:
+    """See the module; `groupqueue.message.Endings` is the interface."""
+
+    def __init__(self, member: Member, dumps: Callable[[Any], bytes]) -> None:
+        self._member = member
+        self._dumps = dumps
+
+    def answer(self, item_id: int, attempt: int, value: object) -> None:
+        self._member.say(Verdict(m.Answer, item_id, attempt, m.REPLY_VALUE, True, self._dumps(value)))
+
+    def raise_to_caller(self, item_id: int, attempt: int, error: BaseException) -> None:
+        status, body = encode_exception(error, self._dumps)
+        self._member.say(Verdict(m.Answer, item_id, attempt, status, True, body))
+
+    def finish(self, item_id: int, attempt: int) -> None:
+        self._member.say(Verdict(m.Done, item_id, attempt))
+
+    def fail(self, item_id: int, attempt: int, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._member.say(Verdict(m.Fail, item_id, attempt, body=text.encode("utf-8", "replace")))
+
+    def requeue(self, item_id: int, attempt: int) -> None:
+        self._member.say(Verdict(m.Requeue, item_id, attempt))
+
+
+def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[int, bytes]:
+    """(status, body) of a reply that raises: the exception itself if it can travel, else what it says."""
+    if not isinstance(error, BaseException):
+        raise TypeError(f"fail() takes an exception, not {type(error).__name__}")
+    try:
+        return m.REPLY_EXCEPTION, dumps(error)
+    except PicklingError:
+        kind = type(error)
+        told = {
+            "type_name": f"{kind.__module__}.{kind.__qualname__}",
+            "text": str(error),
+            "traceback": "".join(traceback.format_exception(kind, error, error.__traceback__)),
+        }
+        return m.REPLY_TEXT, json.dumps(told).encode()

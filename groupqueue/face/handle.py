@@ -1,0 +1,65 @@
+"""
+What all parts of a queue's face share: the member behind it, how objects travel, and what the handle tells of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar
+
+from groupqueue.member import Member
+from groupqueue.options import Options
+from groupqueue.system.deadline import Deadline
+from groupqueue.waits import Waits
+
+T = TypeVar("T")
+
+NO_LEADER = 1.0
+"""Seconds that a call which must not block waits for a leader."""
+
+
+class Handle(Generic[T]):
+    """One opened queue of one process. `GroupQueue._open` sets everything."""
+
+    _joinable = False
+    _member: Member
+    _waits: Waits
+    _options: Options
+    _dumps: Callable[[Any], bytes]
+    _loads: Callable[[Any], Any]
+
+    @property
+    def name(self) -> str:
+        """The group's name; that of an anonymous group begins with a dot."""
+        return self._member.paths.name
+
+    @property
+    def mode(self) -> str:
+        return self._options.mode
+
+    @property
+    def maxsize(self) -> int:
+        """The bound of the group, 0 if there is none."""
+        return self._member.maxsize
+
+    @property
+    def directory(self) -> str:
+        return self._member.paths.directory
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this handle leads the group at this moment."""
+        return self._member.is_leader
+
+    def wait_for_leader(self, timeout: float | None = None) -> bool:
+        """True once this handle is served by a leader, itself or another; False after `timeout` seconds."""
+        member = self._member
+        member.wait(lambda: member.is_connected or member.closing, Deadline(timeout))
+        return member.is_connected
+
+    @property
+    def _label(self) -> str:
+        return self._member.paths.name
+
+    def _closed(self, what: str) -> NoReturn:
+        raise ValueError(f"{what}: queue {self._label!r} is closed")

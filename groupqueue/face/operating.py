@@ -1,0 +1,122 @@
+"""The operators' half: what the leader is asked and told about the group as a whole."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from groupqueue.exceptions import ClosedError, DecodeError
+from groupqueue.face.handle import NO_LEADER, Handle, T
+from groupqueue.message import Message
+from groupqueue.stats import Stats
+from groupqueue.system import offline
+from groupqueue.system.deadline import Deadline
+
+
+class Operating(Handle[T]):
+    """See the module."""
+
+    def qsize(self) -> int:
+        """How many items a get could still return. With no leader: what the directory and this handle tell."""
+        told = self._ask({"do": "count"})
+        if told is not None:
+            return int(told[0]["queued"])
+        return self._offline()["ready"] + self._member.outbox.waiting  # type: ignore[no-any-return]
+
+    def empty(self) -> bool:
+        """`qsize() == 0`. ClosedError, a ValueError, on a queue that was used and is closed."""
+        if self._member.closing and self._member.is_used:
+            raise ClosedError(f"empty: queue {self._label!r} is closed")
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        """Whether a bounded group has no room."""
+        return 0 < self.maxsize <= self.qsize()
+
+    def clear(self) -> int:
+        """Removes every item that nobody has got; returns how many. A put_wait for one of them raises ConsumerLost."""
+        return int(self._ask_leader({"do": "clear"})["count"])
+
+    def peek(self, n: int = 1) -> list[T]:
+        """The next `n` objects, without taking them; a DecodeError in place of one that cannot be rebuilt here."""
+        told = self._ask({"do": "peek", "n": n})
+        if told is None:
+            self._no_leader("peek")
+        return [message.obj for message in self._looked_at(*told)]
+
+    def stats(self) -> Stats:
+        """The operators' view. With no leader: what the directory tells, `leader_pid` None, within about a second."""
+        told = self._ask({"do": "stats"})
+        if told is None:
+            return Stats.from_reply(self.name, None, self.maxsize, self._offline())
+        return Stats.from_reply(self.name, self._member.leader_pid, self.maxsize, told[0])
+
+    def failed(self) -> list[Message[T]]:
+        """The failed list: items that `max_attempts` consumers died of, or could not decode, or failed."""
+        told = self._ask({"do": "failed"})
+        if told is None:
+            self._no_leader("failed")
+        return self._looked_at(*told)
+
+    def requeue_failed(self) -> int:
+        """Puts every item of the failed list back to its place; returns how many."""
+        return int(self._ask_leader({"do": "requeue_failed"})["count"])
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Shuts the whole group down: puts raise ShutDown everywhere, gets do once the queue is drained.
+
+        With `immediate` what is queued is dropped and gets raise at once. The group revives when it is opened with no
+        member alive.
+        """
+        self._ask_leader({"do": "shutdown", "immediate": bool(immediate)})
+
+    # Beneath
+
+    def _looked_at(self, told: dict[str, Any], payloads: memoryview) -> list[Message[T]]:
+        found: list[Message[T]] = []
+        start = 0
+        for about in told["items"]:
+            payload = payloads[start : start + about["size"]]
+            start += about["size"]
+            try:
+                obj = self._loads(payload)
+            except Exception as error:
+                obj = DecodeError(f"cannot be rebuilt in this process: {error}", bytes(payload), about["pid"])
+            found.append(
+                Message(
+                    obj,
+                    item_id=about["id"],
+                    attempt=about["attempt"],
+                    sender_pid=about["pid"],
+                    wants_reply=about["wants_reply"],
+                    endings=None,
+                    reason=about.get("reason", ""),
+                )
+            )
+        return found
+
+    def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], memoryview] | None:
+        """The leader's answer, None if there is no leader to be had within a second."""
+        member = self._member
+        if member.closing:
+            return None
+        deadline = Deadline(NO_LEADER)
+        if not member.wait(lambda: member.is_connected or member.closing, deadline):
+            return None
+        return self._waits.for_answer(request, deadline if request["do"] in ("count", "stats") else Deadline(None))
+
+    def _ask_leader(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The leader's answer, however long it takes."""
+        if self._member.closing:
+            self._closed(str(request["do"]))
+        told = self._waits.for_answer(request, Deadline(None))
+        if told is None:
+            self._closed(str(request["do"]))
+        return told[0]
+
+    def _no_leader(self, what: str) -> NoReturn:
+        if self._member.closing:
+            self._closed(what)
+        raise TimeoutError(f"{what}: group {self._label!r} has no leader now")
+
+    def _offline(self) -> dict[str, Any]:
+        return offline.inspect(self._member.paths)

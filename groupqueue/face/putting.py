@@ -1,0 +1,242 @@
+"""
+The putting half: objects become bytes in the calling thread, and are the member's from then on.
+
+`put` and `put_many` are the hot paths of a producer: what they could share as functions is written out in both, for a
+call costs as much as all the rest of a put.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, NoReturn
+
+from groupqueue.core import messages as m
+from groupqueue.core.calls import Call
+from groupqueue.exceptions import ConsumerLost, Full, RemoteError, ReplyTimeout, ShutDown
+from groupqueue.face.handle import NO_LEADER, Handle, T
+from groupqueue.member import BATCH, PUSH_INTERVAL
+from groupqueue.system import forking
+from groupqueue.system.deadline import Deadline, now
+
+WITHDRAW_GRACE = 0.3
+CHUNK = 1000
+MAX_PENDING = 1024
+BIG = 64 * 1024
+
+
+class Putting(Handle[T]):
+    """See the module."""
+
+    _max_item_bytes: int
+    _plain_put: bool
+
+    def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
+        """Puts the object; it is serialised now, and what changes in it later changes nothing.
+
+        In a bounded group waits for room, at most `timeout` seconds; without a leader puts are buffered, up to a bound.
+        Raises Full (nothing was put, also later), PicklingError, ShutDown; ValueError if the item is too large, the
+        mode is "master" or the queue is closed.
+        """
+        member = self._member
+        if member.closing or not self._plain_put or member.session.shutdown or member.backed_up:
+            self._check_put("put")
+            self._wait_for_room(block, timeout)
+        payload = self._dumps(obj)
+        size = len(payload)
+        if size > self._max_item_bytes:
+            self._too_large(size)
+        pending = member.outbox.pending
+        entry = (payload, None)
+        if member.is_bounded:
+            self._put_bounded(entry, block, timeout)
+        else:
+            pending.append(entry)
+        if member.session.shutdown:
+            self._take_back(entry, "put")
+        if len(pending) >= BATCH or size >= BIG:
+            member.push(wait=size >= BIG or len(pending) >= MAX_PENDING)
+        elif not member.armed:
+            if now() - member.pushed_at > PUSH_INTERVAL:
+                member.push()
+            else:
+                member.arm()
+        if member.revived:
+            member.at_exit()
+
+    def put_nowait(self, obj: T) -> None:
+        """`put(obj, block=False)`."""
+        self.put(obj, False)
+
+    def put_many(self, iterable: Iterable[T], block: bool = True, timeout: float | None = None) -> None:
+        """Puts every object of the iterable, in order, in few steps. Raises as put does.
+
+        If it raises, the objects before the one that could not be put are put; a Full carries their number as
+        ``args[0]``.
+        """
+        self._check_put("put_many")
+        deadline = Deadline(timeout)
+        member = self._member
+        pending = member.outbox.pending
+        count = 0
+        try:
+            for obj in iterable:
+                payload = self._dumps(obj)
+                if len(payload) > self._max_item_bytes:
+                    self._too_large(len(payload))
+                if member.backed_up:
+                    self._wait_for_room(block, deadline.remaining())
+                entry = (payload, None)
+                if member.is_bounded:
+                    self._put_bounded(entry, block, deadline.remaining())
+                else:
+                    pending.append(entry)
+                if member.session.shutdown:
+                    self._take_back(entry, "put_many")
+                count += 1
+                if count % CHUNK == 0 or len(payload) >= BIG:
+                    member.push(wait=True)
+        except Full:
+            raise Full(count) from None
+        finally:
+            member.push()
+            if member.revived:
+                member.at_exit()
+
+    def put_wait(self, obj: T, timeout: float | None = None) -> Any:
+        """Puts the object, waits for the consumer's reply and returns it.
+
+        Raises the consumer's exception if it failed with one (RemoteError where that cannot travel), ConsumerLost if it
+        took `max_attempts` consumers with it, ReplyTimeout after `timeout` seconds: the item is then withdrawn,
+        unless a consumer's call had already returned it. And as put does.
+
+            answer = q.put_wait({"id": 2}, timeout=5)
+        """
+        deadline = Deadline(timeout)
+        call = Call()
+        try:
+            self._put_call(obj, call, deadline, "put_wait")
+        except Full:
+            raise self._reply_timeout(timeout) from None
+        try:
+            answered = self._waits.for_reply(call, deadline)
+        except BaseException:
+            self._waits.withdraw(call, 0.0)
+            raise
+        if not answered:
+            self._waits.withdraw(call, WITHDRAW_GRACE)
+        return self._result(call, timeout)
+
+    def put_future(self, obj: T) -> Future[Any]:
+        """As put_wait, but returns a `concurrent.futures.Future` at once; cancelling it withdraws the item."""
+        future: Future[Any] = Future()
+
+        def complete(call: Call) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._result(call, None))
+            except BaseException as error:
+                future.set_exception(error)
+
+        call = Call(complete)
+
+        def cancelled(done: Future[Any]) -> None:
+            if done.cancelled() and call.answer is None:
+                self._waits.withdraw(call, 0.0)
+
+        self._put_call(obj, call, Deadline(None), "put_future")
+        future.add_done_callback(cancelled)
+        return future
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Returns when the leader has everything that this handle has put; TimeoutError if not within `timeout` s."""
+        member = self._member
+        member.push()
+        if not member.wait(lambda: member.is_flushed() or member.is_closed, Deadline(timeout)):
+            raise TimeoutError(
+                f"group {self._label!r}: {member.outbox.waiting} item(s) not confirmed by a leader within {timeout} s"
+            )
+
+    # Beneath
+
+    def _check_put(self, what: str) -> None:
+        if self._options.mode == "master":
+            raise ValueError(f'{what}: group {self._label!r} was opened with mode="master", which never puts')
+        member = self._member
+        if member.closing:
+            if not (forking.is_exiting() and member.closed_by_exit):
+                self._closed(what)
+            member.revive()
+        if member.session.shutdown:
+            raise ShutDown(f"{what}: group {self._label!r} is shut down")
+
+    def _take_back(self, entry: tuple[bytes, Call | None], what: str) -> None:
+        """The group was shut down in the midst of a put: the item is not put, unless it is under way already."""
+        pending = self._member.outbox.pending
+        with self._member.lock:
+            for index in reversed(range(len(pending))):
+                if pending[index] is entry:
+                    del pending[index]
+                    raise ShutDown(f"{what}: group {self._label!r} is shut down")
+
+    def _too_large(self, size: int) -> NoReturn:
+        raise ValueError(
+            f"group {self._label!r}: the item has {size} bytes, max_item_bytes is {self._max_item_bytes}; "
+            "nothing was queued"
+        )
+
+    def _put_bounded(self, entry: tuple[bytes, Call | None], block: bool, timeout: float | None) -> None:
+        waits = block and (timeout is None or timeout > 0)
+        deadline = Deadline(timeout if waits else NO_LEADER)
+        if not self._waits.put(entry, waits, deadline):
+            self._check_put("put")
+            raise Full
+
+    def _wait_for_room(self, block: bool, timeout: float | None) -> None:
+        """Backpressure: waits while too much is unconfirmed; Full if it still is in the end."""
+        member = self._member
+        if member.backed_up and not member.is_beneath:
+            member.push()
+            if not member.wait(lambda: not member.backed_up or member.closing, Deadline(timeout if block else 0.0)):
+                raise Full
+            if member.closing:
+                self._closed("put")
+
+    def _put_call(self, obj: T, call: Call, deadline: Deadline, what: str) -> None:
+        self._check_put(what)
+        member = self._member
+        payload = self._dumps(obj)
+        if len(payload) > self._max_item_bytes:
+            self._too_large(len(payload))
+        self._wait_for_room(True, deadline.remaining())
+        entry = (payload, call)
+        if member.is_bounded:
+            self._put_bounded(entry, True, deadline.remaining())
+        else:
+            member.outbox.pending.append(entry)
+        if member.session.shutdown:
+            self._take_back(entry, what)
+        member.push()
+
+    def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
+        return ReplyTimeout(f"group {self._label!r}: no reply within {timeout} s")
+
+    def _result(self, call: Call, timeout: float | None) -> Any:
+        if call.answer is None:
+            if self._member.session.shutdown == 2:
+                raise ShutDown(f"put_wait: group {self._label!r} was shut down")
+            if self._member.is_closed:
+                self._closed("put_wait")
+            raise self._reply_timeout(timeout)
+        status, body = call.answer
+        if status == m.REPLY_VALUE:
+            return self._loads(body)
+        if status == m.REPLY_EXCEPTION:
+            raise self._loads(body)
+        if status == m.REPLY_TEXT:
+            raise RemoteError(**json.loads(bytes(body)))
+        if self._member.session.shutdown == 2:
+            raise ShutDown(f"put_wait: group {self._label!r} was shut down")
+        raise ConsumerLost(f"group {self._label!r}: no reply will come: {bytes(body).decode()}")

@@ -1,0 +1,45 @@
+"""When a candidate tries again: soon, for a leader's death takes milliseconds, then less and less often."""
+
+from __future__ import annotations
+
+from groupqueue.system.deadline import now
+
+FIRST = 0.001
+SOON = 0.008
+SOON_TRIES = 50
+LAST = 0.05
+CRASHED = 0.5
+
+
+class Retry:
+    """`at`: the moment of the next try. Seconds throughout."""
+
+    def __init__(self) -> None:
+        self.at = now()
+        self._pause = FIRST
+        self._tries = 0
+
+    def at_once(self) -> None:
+        """The next try is due."""
+        self.at = now()
+
+    def succeeded(self) -> None:
+        """A leader has answered: the next search begins anew."""
+        self._pause = FIRST
+        self._tries = 0
+
+    def failed(self) -> None:
+        """Nobody leads whom we can reach, and the lock is not to be had."""
+        self.at = now() + self._pause
+        self._tries += 1
+        self._pause = min(2 * self._pause, SOON if self._tries < SOON_TRIES else LAST)
+
+    def crashed(self) -> None:
+        """The role that was won could not be kept: slowly, for it may happen again."""
+        self.at = now() + self._pause
+        self._pause = min(max(2 * self._pause, 0.01), CRASHED)
+
+    def refused(self) -> None:
+        """Trying again helps only once somebody has changed something."""
+        self._pause = CRASHED
+        self.at = now() + CRASHED

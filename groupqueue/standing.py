@@ -1,0 +1,276 @@
+"""
+What a member is in its group, and how it changes from the one to the other.
+
+    CANDIDATE --- the lock is free --> LEADER          (not in mode "client")
+    CANDIDATE --- somebody answers --> FOLLOWER
+    FOLLOWER, LEADER -- the connection, or the role, is lost --> CANDIDATE
+    any -- goodbye --> CLOSED
+
+Each `become_x` sets everything that the role needs, and nothing else assigns the role. Whatever goes wrong inside a
+role is its crash: it is dropped as a whole and the member is a candidate again; the journal and the session carry
+what must not be lost. Everything here requires the member's lock.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import selectors
+import threading
+from typing import Protocol
+
+from groupqueue.core import messages as m
+from groupqueue.core.inbox import Inbox
+from groupqueue.core.outbox import Outbox
+from groupqueue.core.session import Session
+from groupqueue.core.wire import WireError
+from groupqueue.exceptions import GroupVersionError
+from groupqueue.follower import Follower
+from groupqueue.leader import Leader
+from groupqueue.options import Options
+from groupqueue.retry import Retry
+from groupqueue.system.cursors import MemberFile
+from groupqueue.system.deadline import now
+from groupqueue.system.leadership import Leadership
+from groupqueue.system.membership import Membership
+from groupqueue.system.transport import Closed, Connection, connect
+from groupqueue.system.wakeup import Wakeup
+
+
+class Log(Protocol):
+    """Keeps what is to be said once the lock is free."""
+
+    def __call__(self, level: int, text: str, error: BaseException | None = None) -> None: ...
+
+
+class Role(enum.Enum):
+    CANDIDATE = "candidate"
+    FOLLOWER = "follower"
+    LEADER = "leader"
+    CLOSED = "closed"
+
+
+class Standing:
+    """See the module."""
+
+    role: Role
+
+    def __init__(self, membership: Membership, options: Options, log: Log) -> None:
+        self.membership = membership
+        self.paths = membership.paths
+        self.file = MemberFile(self.paths.members)
+        self.inbox_lock = threading.RLock()
+        self.inbox = Inbox(self.file.words, self.file.ring)
+        self.outbox = Outbox(options.max_attempts, options.durable)
+        self.session = Session(self.file.member, os.getpid(), options.mode, self.outbox, self.inbox, self.file.words)
+        self.wakeup = Wakeup()
+        self.selector = selectors.DefaultSelector()
+        self._may_lead = options.mode != "client"
+        self._log = log
+        self._warned_of = ""
+        self._retry = Retry()
+        self.changed_at = now()
+        self._follower: Follower | None = None
+        self._leader: Leader | None = None
+        self.become_candidate()
+
+    # Steps
+
+    def handle(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
+        """What a poll has found, and what is due by now."""
+        for key, mask in events:
+            key.data(mask)
+        leader = self._leader
+        if leader is not None:
+            if now() >= leader.next_timer():
+                leader.on_timer()
+        elif self.role is Role.CANDIDATE and now() >= self._retry.at:
+            self._campaign()
+
+    def emit(self, messages: list[m.Message]) -> None:
+        """Sends what the session says to whoever leads."""
+        if self._leader is not None:
+            self._leader.say(messages)
+        elif self._follower is not None:
+            try:
+                self._follower.say(messages)
+            except Closed:
+                self.become_candidate()
+
+    def finish(self) -> None:
+        """Ends a step: a leader decides, and sends what was decided."""
+        if self._leader is not None:
+            self._leader.finish()
+
+    def next_timer(self) -> float | None:
+        """When `handle` is due at the latest; None if nothing but an event matters."""
+        if self._leader is not None:
+            return self._leader.next_timer()
+        return self._retry.at if self.role is Role.CANDIDATE else None
+
+    def goodbye(self) -> None:
+        """Tells the leader, if there is one, that this member leaves."""
+        if self._leader is not None:
+            self._leader.goodbye()
+        elif self._follower is not None and self.session.welcome is not None:
+            self._follower.goodbye()
+
+    def abandon(self) -> None:
+        """In a forked child: the parent's role, lock and connections are not ours. All but the membership goes."""
+        self._let_go()
+        self.selector.close()
+        self.wakeup.close()
+        self.file.abandon()
+        self.role = Role.CLOSED
+
+    def _on_wakeup(self, mask: int) -> None:
+        self.wakeup.clear()
+
+    def _on_connection(self, mask: int) -> None:
+        follower = self._follower
+        if follower is None:
+            return
+        try:
+            follower.serve(mask)
+        except Closed:
+            self.become_candidate()
+            self._campaign()
+        except WireError as error:
+            self._log(
+                logging.ERROR, f"the leader, process {self.session.leader_pid}, does not speak our protocol: {error}"
+            )
+            self.become_candidate()
+        if self.session.refusal:
+            refusal, self.session.refusal = self.session.refusal, ""
+            self._log(logging.ERROR, refusal)
+            self.become_candidate()
+            self._retry.refused()
+        elif self.session.misplaced:
+            self._rejoin(keep=False)
+
+    def _receive(self, message: m.Message) -> None:
+        with self.inbox_lock:
+            self.session.receive(message, now())
+        if type(message) is m.Welcome:
+            self._retry.succeeded()
+            self._warned_of = ""
+
+    # Roles
+
+    def _campaign(self) -> None:
+        """A candidate's step: take the lead if it is free, else find who has it."""
+        try:
+            if not self.membership.is_intact():
+                self._rejoin()
+                return
+            if self._may_lead:
+                leadership = Leadership.try_take(self.paths)
+                if leadership is not None:
+                    self._become_leader(leadership)
+                    return
+            connection = connect(self.paths.socket)
+            if connection is not None:
+                self._become_follower(connection)
+                return
+        except FileNotFoundError:
+            self._rejoin()
+            return
+        except PermissionError as error:
+            self._log(logging.ERROR, f"cannot reach the leader: {error}")
+            self._retry.refused()
+            return
+        self._retry.failed()
+
+    def become_candidate(self) -> None:
+        """Whatever the role was, it is dropped as a whole."""
+        self._let_go()
+        self._reset_selector()
+        self.session.disconnect()
+        self._retry.at_once()
+        self.role = Role.CANDIDATE
+        # Who polls the connection that has just gone would sleep on.
+        self.wakeup.set()
+
+    def _become_follower(self, connection: Connection) -> None:
+        self._follower = Follower(connection, self.selector, self._on_connection, self._receive)
+        with self.inbox_lock:
+            hello = self.session.hello()
+        self.role = Role.FOLLOWER
+        self.changed_at = now()
+        self.emit([hello])
+
+    def _become_leader(self, leadership: Leadership) -> None:
+        self.role = Role.LEADER
+        self._leader = Leader(
+            leadership,
+            self.paths,
+            self.membership.terms,
+            self.selector,
+            self.session,
+            self._receive,
+            self._log,
+        )
+        self._leader.finish()
+
+    def become_closed(self) -> None:
+        """The end, after `goodbye`: nothing of the group is ours any more."""
+        self._let_go()
+        self.selector.close()
+        with self.inbox_lock:
+            self.session.disconnect()
+            self._use_words(memoryview(bytearray(4096)).cast("Q"), memoryview(bytearray(4096)))
+            self.file.abandon()
+        self.membership.leave()
+        self.role = Role.CLOSED
+
+    def _let_go(self) -> None:
+        leader, self._leader = self._leader, None
+        follower, self._follower = self._follower, None
+        if leader is not None:
+            leader.drop()
+        if follower is not None:
+            follower.drop()
+
+    def _use_words(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
+        """Another member file, or none; returns what had been granted and not been taken."""
+        self.session.words = words
+        return self.inbox.rebind(words, ring)
+
+    def _rejoin(self, keep: bool = True) -> None:
+        """The group's folder is gone or made anew, or its journal does not know us: begin again under another id.
+
+        With `keep`, what we were granted and have not taken is put again: nobody else has it any more.
+        """
+        old, self.membership = self.membership, Membership.join(self.paths, None)
+        old.leave()
+        file = MemberFile(self.paths.members)
+        self.become_candidate()
+        with self.inbox_lock:
+            self.session.rename(file.member)
+            left = self._use_words(file.words, file.ring)
+            self.file.remove()
+            self.file = file
+        if keep:
+            self.outbox.pending[:0] = [(payload, None) for payload, _ in left]
+
+    def crash(self, error: BaseException) -> None:
+        """Something unexpected happened in the role: it is dropped, and won again by recovery."""
+        if self.role is Role.CLOSED:
+            return
+        if isinstance(error, GroupVersionError):
+            if self._warned_of != str(error):
+                self._warned_of = str(error)
+                self._log(logging.ERROR, str(error))
+        elif isinstance(error, Exception):
+            self._log(logging.ERROR, f"the role of {self.role.value} crashed and starts anew: {error!r}", error)
+        try:
+            self.become_candidate()
+        finally:
+            if isinstance(error, Exception):
+                self._retry.crashed()
+
+    def _reset_selector(self) -> None:
+        self.selector.close()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.wakeup.fd, selectors.EVENT_READ, self._on_wakeup)
