@@ -12,43 +12,27 @@ import os
 import selectors
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from groupqueue.core import messages as m
 from groupqueue.core.broker import Broker, Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.session import Session
-from groupqueue.core.wire import WireError
+from groupqueue.departed import FIRST_LOOK, Departed
+from groupqueue.guests import RETRY_FULL, Guests
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.deadline import now
 from groupqueue.system.journal import Journal
 from groupqueue.system.leadership import Leadership, read_note
 from groupqueue.system.membership import Terms
 from groupqueue.system.paths import GroupPaths
-from groupqueue.system.transport import SCRATCH, Closed, Connection, Listener
+from groupqueue.system.transport import Listener
 
 HOUSEKEEPING = 2.0
-RETRY_FULL = 0.05
-RETRY_ACCEPT = 0.1
-FIRST_LOOK = 0.001
-LAST_LOOK = 0.5
-READS_PER_TURN = 8
-QUEUE_LIMIT = 16 * 1024 * 1024
 
 
 class SteppedDown(Exception):
     """The paths no longer lead to what this leader has locked."""
-
-
-class Guest:
-    """A connection to the leader; `peer` once it has said Hello. `backlog`: what the journal had no room for."""
-
-    __slots__ = ("backlog", "connection", "interest", "peer")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.peer: Peer | None = None
-        self.backlog: deque[m.Message] = deque()
-        self.interest = selectors.EVENT_READ
 
 
 class Leader:
@@ -70,19 +54,16 @@ class Leader:
         self._session = session
         self._deliver = deliver
         self._log = log
-        self._scratch = bytearray(SCRATCH)
-        self._guests: dict[int, Guest] = {}
-        self._members: dict[int, Guest] = {}
-        self._departed: dict[int, tuple[float, float]] = {}
-        self._stalled: list[Guest] = []
-        self._retry_at = 0.0
-        self._accept_at: float | None = None
         self._housekeeping_at = now() + HOUSEKEEPING
-        self._listener: Listener | None = None
         self._local: Peer | None = None
         self._local_backlog: deque[m.Message] = deque()
+        self._retry_at = 0.0
         self._cursors = Cursors(paths.members)
         self._journal = Journal(paths.journal, paths.name)
+        # In the order in which they were taken; let go in the other, the locks last.
+        self._held = ExitStack()
+        for held in (leadership, self._cursors, self._journal):
+            self._held.callback(held.close)
         try:
             self._recover(terms)
         except BaseException:
@@ -104,45 +85,42 @@ class Leader:
             # The dead leader may have died between the write and the sync; we are about to call it accepted.
             self._journal.sync_all()
         self._broker = Broker(state, self._journal, self._cursors, terms.maxsize, terms.generation, os.getpid())
+        self._departed = Departed(self._broker, self._cursors)
         time = now()
         known = set(self._cursors.members()) | set(state.grants) | {held.member for held in state.held.values()}
         for member in known:
             if member == self._session.member:
                 continue
             if self._cursors.is_dead(member):
-                self._bury(member)
+                self._departed.bury(member)
             else:
                 self._broker.expect(member, time)
-                self._departed[member] = (time + FIRST_LOOK, FIRST_LOOK)
+                self._departed.add(member, time + FIRST_LOOK)
         self._local = self._broker.hello(self._session.hello(), role="leader")
-        self._listener = Listener(self._paths.socket)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._on_listener)
+        listener = Listener(self._paths.socket)
+        self._guests = Guests(listener, self._selector, self._broker, self._departed, self._log)
+        self._held.callback(self._guests.close)
 
     # Turns
 
     def next_timer(self) -> float:
         """When `on_timer` is due at the latest."""
-        due = self._housekeeping_at
+        due = min(self._housekeeping_at, self._guests.due, self._departed.due)
         if self._broker.deadline is not None:
             due = min(due, self._broker.deadline)
-        if self._stalled or self._local_backlog:
+        if self._local_backlog:
             due = min(due, self._retry_at)
-        if self._accept_at is not None:
-            due = min(due, self._accept_at)
-        for when, _ in self._departed.values():
-            due = min(due, when)
         return due
 
     def on_timer(self) -> None:
         """What is due by now. Raises SteppedDown if the locked paths are gone."""
         time = now()
-        if self._departed:
-            self._look_for_departed(time)
-        if (self._stalled or self._local_backlog) and time >= self._retry_at:
-            self._retry_stalled(time)
-        if self._accept_at is not None and time >= self._accept_at and self._listener is not None:
-            self._accept_at = None
-            self._selector.register(self._listener, selectors.EVENT_READ, self._on_listener)
+        if time >= self._departed.due:
+            self._departed.look(time)
+        if self._local_backlog and time >= self._retry_at:
+            self._retry_local(time)
+        if time >= self._guests.due:
+            self._guests.on_timer(time)
         if time >= self._housekeeping_at:
             self._housekeeping_at = time + HOUSEKEEPING
             self._keep_house(time)
@@ -156,6 +134,7 @@ class Leader:
     def finish(self) -> None:
         """Ends a step: decides, and sends what was decided."""
         broker = self._broker
+        guests = self._guests
         while True:
             time = now()
             broker.pump(time)
@@ -165,178 +144,24 @@ class Leader:
                     self._deliver(message)
                     answered = True
                 else:
-                    guest = self._members.get(member)
+                    guest = guests.members.get(member)
                     if guest is not None:
-                        self._send(guest, message)
+                        guests.send(guest, message)
             if not answered:
                 return
             self.say(self._session.collect(time))
 
     def goodbye(self) -> None:
         """This process's own member leaves: what it holds goes to others."""
-        member = self._session.member
         self._local = None
-        self._broker.bye(member)
-        self._cursors.remove(member)
+        self._departed.part(self._session.member)
         self.finish()
 
     def drop(self) -> None:
         """The end of this leader. Also in a forked child, where it ends the copy."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        for guest in list(self._guests.values()):
-            guest.connection.close()
-        self._guests.clear()
-        self._members.clear()
-        self._journal.close()
-        self._cursors.close()
-        self._leadership.close()
+        self._held.close()
 
-    # Connections
-
-    def _on_listener(self, mask: int) -> None:
-        assert self._listener is not None
-        for _ in range(64):
-            try:
-                connection = self._listener.accept()
-            except OSError as error:
-                self._log(logging.WARNING, f"cannot accept a member: {error}; trying again")
-                self._selector.unregister(self._listener)
-                self._accept_at = now() + RETRY_ACCEPT
-                return
-            if connection is None:
-                return
-            guest = Guest(connection)
-            self._guests[connection.fileno()] = guest
-            self._selector.register(
-                connection.sock, guest.interest, lambda mask, guest=guest: self._on_guest(guest, mask)
-            )
-
-    def _on_guest(self, guest: Guest, mask: int) -> None:
-        try:
-            if mask & selectors.EVENT_WRITE:
-                guest.connection.flush()
-            if mask & selectors.EVENT_READ:
-                self._read(guest)
-            self._watch(guest)
-        except Closed:
-            self._lose(guest)
-        except WireError as error:
-            pid = guest.peer.pid if guest.peer is not None else 0
-            self._log(logging.ERROR, f"dropped a connection (process {pid or 'unknown'}): {error}")
-            self._lose(guest)
-
-    def _read(self, guest: Guest) -> None:
-        time = now()
-        connection = guest.connection
-        for _ in range(READS_PER_TURN):
-            seen = False
-            for message in connection.receive(self._scratch, keep=False):
-                seen = True
-                self._hear(guest, message, time)
-                if connection.sock.fileno() < 0:
-                    return
-            if not seen or guest.backlog:
-                return
-
-    def _watch(self, guest: Guest) -> None:
-        """Reads from who can be served, and writes to whom something is kept for."""
-        connection = guest.connection
-        if connection.sock.fileno() < 0:
-            return
-        wanted = selectors.EVENT_WRITE if connection.queued else 0
-        if not guest.backlog and connection.queued < QUEUE_LIMIT:
-            wanted |= selectors.EVENT_READ
-        wanted = wanted or selectors.EVENT_WRITE
-        if guest.backlog and not connection.queued:
-            wanted = 0
-        if wanted == guest.interest:
-            return
-        if not wanted:
-            self._selector.unregister(connection.sock)
-        else:
-            callback = lambda mask, guest=guest: self._on_guest(guest, mask)  # noqa: E731
-            if guest.interest:
-                self._selector.modify(connection.sock, wanted, callback)
-            else:
-                self._selector.register(connection.sock, wanted, callback)
-        guest.interest = wanted
-
-    def _hear(self, guest: Guest, message: m.Message, time: float) -> None:
-        peer = guest.peer
-        if guest.backlog:
-            guest.backlog.append(_own(message))
-        elif peer is None:
-            self._welcome(guest, message)
-        elif type(message) is m.Bye:
-            self._broker.bye(peer.member)
-            self._cursors.remove(peer.member)
-            self._members.pop(peer.member, None)
-            guest.peer = None
-            self._close(guest)
-        else:
-            try:
-                self._receive(peer, message, time)
-            except NoRoom:
-                guest.backlog.append(_own(message))
-                self._stall(guest)
-
-    def _receive(self, peer: Peer, message: m.Message, time: float) -> None:
-        if not self._broker.understands(message):
-            raise WireError(f"a member sent a {type(message).__name__} frame")
-        self._broker.receive(peer, message, time)
-
-    def _welcome(self, guest: Guest, message: m.Message) -> None:
-        if type(message) is not m.Hello:
-            raise WireError(f"the first frame is {type(message).__name__}, not Hello")
-        assert isinstance(message, m.Hello)
-        if message.version != m.VERSION:
-            reason = (
-                f"process {message.pid} speaks version {message.version} of the wire, the leader, process "
-                f"{os.getpid()}, version {m.VERSION}: run one version of groupqueue in all processes of the group"
-            )
-            guest.connection.send(m.Refused(reason.encode()))
-            self._close(guest)
-            return
-        previous = self._members.pop(message.member, None)
-        if previous is not None:
-            previous.peer = None
-            self._close(previous)
-        self._departed.pop(message.member, None)
-        guest.peer = self._broker.hello(message)
-        self._members[message.member] = guest
-
-    def _send(self, guest: Guest, message: m.Message) -> None:
-        try:
-            guest.connection.send(message)
-            if guest.connection.queued:
-                self._watch(guest)
-        except Closed:
-            self._lose(guest)
-
-    def _lose(self, guest: Guest) -> None:
-        peer = guest.peer
-        self._close(guest)
-        if peer is not None and self._members.get(peer.member) is guest:
-            del self._members[peer.member]
-            time = now()
-            self._broker.lost(peer.member, time)
-            self._departed[peer.member] = (time, FIRST_LOOK)
-
-    def _close(self, guest: Guest) -> None:
-        connection = guest.connection
-        fd = connection.sock.fileno()
-        if fd >= 0:
-            if guest.interest:
-                self._selector.unregister(connection.sock)
-                guest.interest = 0
-            self._guests.pop(fd, None)
-            connection.close()
-        if guest in self._stalled:
-            self._stalled.remove(guest)
-
-    # A full disk
+    # This process's own member
 
     def _hear_local(self, message: m.Message, time: float) -> None:
         if self._local is None:
@@ -350,14 +175,7 @@ class Leader:
             self._local_backlog.append(message)
             self._retry_at = time + RETRY_FULL
 
-    def _stall(self, guest: Guest) -> None:
-        if guest not in self._stalled:
-            if not self._stalled:
-                self._log(logging.WARNING, "the disk is full: puts wait until there is room again")
-            self._stalled.append(guest)
-        self._retry_at = now() + RETRY_FULL
-
-    def _retry_stalled(self, time: float) -> None:
+    def _retry_local(self, time: float) -> None:
         self._retry_at = time + RETRY_FULL
         backlog = self._local_backlog
         try:
@@ -366,32 +184,8 @@ class Leader:
                 backlog.popleft()
         except NoRoom:
             pass
-        for guest in list(self._stalled):
-            try:
-                while guest.backlog and guest.peer is not None:
-                    self._broker.receive(guest.peer, guest.backlog[0], time)
-                    guest.backlog.popleft()
-            except NoRoom:
-                continue
-            self._stalled.remove(guest)
-            self._watch(guest)
 
-    # Members that come and go
-
-    def _look_for_departed(self, time: float) -> None:
-        for member, (due, interval) in list(self._departed.items()):
-            if time < due:
-                continue
-            if self._cursors.is_dead(member):
-                del self._departed[member]
-                self._bury(member)
-            else:
-                interval = min(2 * interval, LAST_LOOK)
-                self._departed[member] = (time + interval, interval)
-
-    def _bury(self, member: int) -> None:
-        self._broker.dead(member)
-        self._cursors.remove(member)
+    # Housekeeping
 
     def _keep_house(self, time: float) -> None:
         if not self._leadership.is_intact():
@@ -399,14 +193,5 @@ class Leader:
         self._broker.advance_all()
         self._journal.tidy()
         for member in self._cursors.members():
-            if member not in self._members and member not in self._departed and member != self._session.member:
-                self._departed[member] = (time, FIRST_LOOK)
-
-
-def _own(message: m.Message) -> m.Message:
-    """The message with memory of its own."""
-    if isinstance(message, m.Items):
-        return message._replace(body=(b"".join(message.body),))
-    if isinstance(message, (m.Answer, m.Fail, m.Done, m.Request)):
-        return message._replace(body=bytes(message.body))
-    return message
+            if member not in self._guests.members and member not in self._departed and member != self._session.member:
+                self._departed.add(member, time)

@@ -14,7 +14,7 @@ import os
 import time
 
 from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
-from groupqueue.system.journal import allocate
+from groupqueue.system.disk import allocate
 from groupqueue.system.locks import try_lock
 
 _RING_AT = 4096

@@ -21,8 +21,8 @@ from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TA
 from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind
+from groupqueue.core.replay import replay
 from groupqueue.core.state import Rebuild, State
-from groupqueue.system.journal import _replay
 
 M = TypeVar("M")
 
@@ -168,7 +168,7 @@ class FakeJournal:
                 add(place.words, len(place.body), place)
         rebuild.settle()
         for kind, words, body in self.ledger:
-            _replay(rebuild, records.Record(kind, words, memoryview(body), 0, 0, 0))
+            replay(rebuild, records.Record(kind, words, memoryview(body), 0, 0, 0))
         state = rebuild.finish()
         if not self.damaged:
             state.lost = self.checkpoint["totals"][2] if self.checkpoint is not None else 0

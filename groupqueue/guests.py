@@ -1,0 +1,260 @@
+"""
+The connections of a leader.
+
+A guest is a member once it has said Hello; what it says from then on goes to the broker. While the disk has no room for
+what it says, that and all it says after it is kept back, in order, and nothing more is read from it: so a full disk is
+backpressure. Requires the member's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+from collections import deque
+from collections.abc import Callable
+from math import inf
+
+from groupqueue.core import messages as m
+from groupqueue.core.broker import Broker, Peer
+from groupqueue.core.ports import NoRoom
+from groupqueue.core.wire import WireError
+from groupqueue.departed import Departed
+from groupqueue.system.deadline import now
+from groupqueue.system.transport import SCRATCH, Closed, Connection, Listener
+
+RETRY_FULL = 0.05
+RETRY_ACCEPT = 0.1
+READS_PER_TURN = 8
+QUEUE_LIMIT = 16 * 1024 * 1024
+
+
+class Guest:
+    """A connection to the leader; `peer` once it has said Hello. `backlog`: what the journal had no room for."""
+
+    __slots__ = ("backlog", "connection", "interest", "peer")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.peer: Peer | None = None
+        self.backlog: deque[m.Message] = deque()
+        self.interest = selectors.EVENT_READ
+
+
+class Guests:
+    """See the module. `members` are those who said Hello; `due` is when `on_timer` is, or `inf`."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        selector: selectors.BaseSelector,
+        broker: Broker,
+        departed: Departed,
+        log: Callable[[int, str], None],
+    ) -> None:
+        self.members: dict[int, Guest] = {}
+        self.due = inf
+        self._listener = listener
+        self._selector = selector
+        self._broker = broker
+        self._departed = departed
+        self._log = log
+        self._scratch = bytearray(SCRATCH)
+        self._all: dict[int, Guest] = {}
+        self._stalled: list[Guest] = []
+        self._retry_at = inf
+        self._accept_at = inf
+        selector.register(listener, selectors.EVENT_READ, self._on_listener)
+
+    def on_timer(self, time: float) -> None:
+        if time >= self._retry_at:
+            self._retry_stalled(time)
+        if time >= self._accept_at:
+            self._accept_at = inf
+            self._selector.register(self._listener, selectors.EVENT_READ, self._on_listener)
+        self._plan()
+
+    def send(self, guest: Guest, message: m.Message) -> None:
+        try:
+            guest.connection.send(message)
+            if guest.connection.queued:
+                self._watch(guest)
+        except Closed:
+            self._lose(guest)
+
+    def close(self) -> None:
+        self._listener.close()
+        for guest in list(self._all.values()):
+            guest.connection.close()
+        self._all.clear()
+        self.members.clear()
+
+    def _plan(self) -> None:
+        self.due = min(self._retry_at, self._accept_at)
+
+    # Reading
+
+    def _on_listener(self, mask: int) -> None:
+        for _ in range(64):
+            try:
+                connection = self._listener.accept()
+            except OSError as error:
+                self._log(logging.WARNING, f"cannot accept a member: {error}; trying again")
+                self._selector.unregister(self._listener)
+                self._accept_at = now() + RETRY_ACCEPT
+                self._plan()
+                return
+            if connection is None:
+                return
+            guest = Guest(connection)
+            self._all[connection.fileno()] = guest
+            self._selector.register(
+                connection.sock, guest.interest, lambda mask, guest=guest: self._on_guest(guest, mask)
+            )
+
+    def _on_guest(self, guest: Guest, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_WRITE:
+                guest.connection.flush()
+            if mask & selectors.EVENT_READ:
+                self._read(guest)
+            self._watch(guest)
+        except Closed:
+            self._lose(guest)
+        except WireError as error:
+            pid = guest.peer.pid if guest.peer is not None else 0
+            self._log(logging.ERROR, f"dropped a connection (process {pid or 'unknown'}): {error}")
+            self._lose(guest)
+
+    def _read(self, guest: Guest) -> None:
+        time = now()
+        connection = guest.connection
+        for _ in range(READS_PER_TURN):
+            seen = False
+            for message in connection.receive(self._scratch, keep=False):
+                seen = True
+                self._hear(guest, message, time)
+                if connection.sock.fileno() < 0:
+                    return
+            if not seen or guest.backlog:
+                return
+
+    def _watch(self, guest: Guest) -> None:
+        """Reads from who can be served, and writes to whom something is kept for."""
+        connection = guest.connection
+        if connection.sock.fileno() < 0:
+            return
+        wanted = selectors.EVENT_WRITE if connection.queued else 0
+        if not guest.backlog and connection.queued < QUEUE_LIMIT:
+            wanted |= selectors.EVENT_READ
+        wanted = wanted or selectors.EVENT_WRITE
+        if guest.backlog and not connection.queued:
+            wanted = 0
+        if wanted == guest.interest:
+            return
+        if not wanted:
+            self._selector.unregister(connection.sock)
+        else:
+            callback = lambda mask, guest=guest: self._on_guest(guest, mask)  # noqa: E731
+            if guest.interest:
+                self._selector.modify(connection.sock, wanted, callback)
+            else:
+                self._selector.register(connection.sock, wanted, callback)
+        guest.interest = wanted
+
+    # Hearing
+
+    def _hear(self, guest: Guest, message: m.Message, time: float) -> None:
+        peer = guest.peer
+        if guest.backlog:
+            guest.backlog.append(_own(message))
+        elif peer is None:
+            self._welcome(guest, message)
+        elif type(message) is m.Bye:
+            self._departed.part(peer.member)
+            self.members.pop(peer.member, None)
+            guest.peer = None
+            self._close(guest)
+        else:
+            try:
+                self._receive(peer, message, time)
+            except NoRoom:
+                guest.backlog.append(_own(message))
+                self._stall(guest)
+
+    def _receive(self, peer: Peer, message: m.Message, time: float) -> None:
+        if not self._broker.understands(message):
+            raise WireError(f"a member sent a {type(message).__name__} frame")
+        self._broker.receive(peer, message, time)
+
+    def _welcome(self, guest: Guest, message: m.Message) -> None:
+        if type(message) is not m.Hello:
+            raise WireError(f"the first frame is {type(message).__name__}, not Hello")
+        assert isinstance(message, m.Hello)
+        if message.version != m.VERSION:
+            reason = (
+                f"process {message.pid} speaks version {message.version} of the wire, the leader, process "
+                f"{os.getpid()}, version {m.VERSION}: run one version of groupqueue in all processes of the group"
+            )
+            guest.connection.send(m.Refused(reason.encode()))
+            self._close(guest)
+            return
+        previous = self.members.pop(message.member, None)
+        if previous is not None:
+            previous.peer = None
+            self._close(previous)
+        self._departed.discard(message.member)
+        guest.peer = self._broker.hello(message)
+        self.members[message.member] = guest
+
+    def _stall(self, guest: Guest) -> None:
+        if guest not in self._stalled:
+            if not self._stalled:
+                self._log(logging.WARNING, "the disk is full: puts wait until there is room again")
+            self._stalled.append(guest)
+        self._retry_at = now() + RETRY_FULL
+        self._plan()
+
+    def _retry_stalled(self, time: float) -> None:
+        for guest in list(self._stalled):
+            try:
+                while guest.backlog and guest.peer is not None:
+                    self._broker.receive(guest.peer, guest.backlog[0], time)
+                    guest.backlog.popleft()
+            except NoRoom:
+                continue
+            self._stalled.remove(guest)
+            self._watch(guest)
+        self._retry_at = time + RETRY_FULL if self._stalled else inf
+
+    # Ends
+
+    def _lose(self, guest: Guest) -> None:
+        peer = guest.peer
+        self._close(guest)
+        if peer is not None and self.members.get(peer.member) is guest:
+            del self.members[peer.member]
+            time = now()
+            self._broker.lost(peer.member, time)
+            self._departed.add(peer.member, time)
+
+    def _close(self, guest: Guest) -> None:
+        connection = guest.connection
+        fd = connection.sock.fileno()
+        if fd >= 0:
+            if guest.interest:
+                self._selector.unregister(connection.sock)
+                guest.interest = 0
+            self._all.pop(fd, None)
+            connection.close()
+        if guest in self._stalled:
+            self._stalled.remove(guest)
+
+
+def _own(message: m.Message) -> m.Message:
+    """The message with memory of its own."""
+    if isinstance(message, m.Items):
+        return message._replace(body=(b"".join(message.body),))
+    if isinstance(message, (m.Answer, m.Fail, m.Done, m.Request)):
+        return message._replace(body=bytes(message.body))
+    return message

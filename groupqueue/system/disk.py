@@ -1,0 +1,39 @@
+"""
+What is asked of the disk: room before anything is written, and that what was written stays.
+
+Nothing else in the package allocates or syncs, so this is where a test puts a disk that is full or fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def allocate(fd: int, size: int) -> None:
+    """Reserves the blocks, so that a write cannot fail for want of room later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    zeros = bytes(min(size, 1 << 20))
+    done = os.fstat(fd).st_size
+    while done < size:
+        done += os.pwrite(fd, zeros[: size - done], done)
+
+
+def is_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def sync_file(fd: int) -> None:
+    """What was written to the file survives the death of the machine."""
+    os.fsync(fd)
+
+
+def sync_folder(path: str) -> None:
+    """So do the names in the folder."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

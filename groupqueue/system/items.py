@@ -1,0 +1,171 @@
+"""
+The items segments: what was put and what was answered, until it is of no more use.
+
+One of them is active and takes what comes. A segment in which nothing is of use any more is written over, kept as a
+spare, or removed; what it alone could tell, the last seq of each producer in it, goes to the ledger before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from groupqueue.core import records
+from groupqueue.core.messages import Buffer
+from groupqueue.core.ports import NoRoom
+from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
+from groupqueue.core.state import State
+from groupqueue.system.ledger import Ledger
+from groupqueue.system.segments import COUNTER_BITS, Location, Segment
+from groupqueue.system.unsynced import Unsynced
+
+BASE_SIZE = 512 * 1024
+LARGEST_SIZE = 256 * 1024 * 1024
+SPARE_BYTES = 8 * 1024 * 1024
+_MOST_PRODUCERS = 10_000
+
+
+class ItemSegments:
+    """See the module. `used` are the segments that hold something, by number; `spares` those that wait for use."""
+
+    def __init__(self, path: str, unsynced: Unsynced, ledger: Ledger) -> None:
+        self.used: dict[int, Segment] = {}
+        self.spares: list[Segment] = []
+        self._path = path
+        self._unsynced = unsynced
+        self._ledger = ledger
+        self._epoch = 0
+        self._state = State()
+        self._active: Segment | None = None
+        self._counter = 0
+
+    def adopt(self, epoch: int, state: State, used: dict[int, Segment]) -> None:
+        """Takes over what earlier leaders left, and removes what they were in the midst of making."""
+        self._epoch = epoch
+        self._state = state
+        self.used = used
+        for name in os.listdir(self._path):
+            path = os.path.join(self._path, name)
+            if name.startswith("spare-"):
+                spare = Segment.open(path, 0)
+                if spare.size >= BASE_SIZE and spare.size + self._spare_bytes() <= SPARE_BYTES:
+                    self.spares.append(spare)
+                else:
+                    self._remove(spare)
+            elif name.startswith("new-"):
+                os.unlink(path)
+
+    def begin(self) -> None:
+        """Goes on in the youngest segment that is of use and not damaged. Requires that the ledger has begun."""
+        for segment in sorted(self.used.values(), key=lambda found: found.number):
+            if not segment.live:
+                self._recycle(segment)
+            elif not segment.damaged:
+                self._active = segment
+
+    def append_data(
+        self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int
+    ) -> Location:
+        self._ledger.reserve()
+        size = records.record_size(len(words), length)
+        segment = self._active
+        if segment is None or segment.tail + size > segment.size:
+            segment = self._next_segment(size)
+        start = segment.append(kind, words, parts, length, check, self._epoch)
+        segment.live += 1
+        if kind == Kind.ITEMS:
+            segment.producers.add(words[0])
+        self._unsynced.segments.add(segment)
+        return Location(segment, start, length)
+
+    def release(self, location: Location) -> None:
+        segment = location.segment
+        segment.live -= 1
+        if not segment.live and segment is not self._active:
+            self._recycle(segment)
+
+    def tidy(self) -> None:
+        """Gives room back that the group has not needed lately."""
+        active = self._active
+        if active is not None and not active.live and active.size > BASE_SIZE:
+            self._active = None
+            self._recycle(active)
+        while self.spares and self._spare_bytes() > BASE_SIZE:
+            self._remove(self.spares.pop(0))
+
+    def _spare_bytes(self) -> int:
+        return sum(spare.size for spare in self.spares)
+
+    def _next_segment(self, size: int) -> Segment:
+        needed = size + records.SEGMENT_HEADER_SIZE
+        used = self._active
+        self._counter += 1
+        number = (self._epoch << COUNTER_BITS) + self._counter
+        if used is not None and not used.live and used.size >= needed and not used.damaged:
+            self._note_producers(used)
+            del self.used[used.number]
+            return self._start(used, number)
+        for index, spare in enumerate(self.spares):
+            if spare.size >= needed:
+                return self._start(self.spares.pop(index), number)
+        segment = self._allocate(needed, number)
+        if used is not None and not used.live:
+            self._active = None
+            self._recycle(used)
+        self._unsynced.names = True
+        return self._start(segment, number)
+
+    def _start(self, segment: Segment, number: int) -> Segment:
+        name = f"items-{number:016x}"
+        segment.restart(SegmentHeader(SegmentKind.ITEMS, number, self._epoch))
+        if segment.name != name:
+            segment.rename(name)
+            self._unsynced.names = True
+        self.used[number] = segment
+        self._active = segment
+        return segment
+
+    def _allocate(self, needed: int, number: int) -> Segment:
+        path = os.path.join(self._path, f"new-{number:016x}")
+        size = max(BASE_SIZE, min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4)))
+        least = -(-needed // 65536) * 65536
+        while True:
+            size = max(size, least)
+            try:
+                return Segment.create(path, size, number)
+            except NoRoom:
+                if self.spares:
+                    self._remove(self.spares.pop())
+                elif size == least:
+                    raise
+                else:
+                    size //= 2
+
+    def _recycle(self, segment: Segment) -> None:
+        """Requires that nothing in the segment is of use."""
+        self._note_producers(segment)
+        self.used.pop(segment.number, None)
+        if segment.damaged:
+            segment.set_aside()
+        elif segment.size + self._spare_bytes() <= SPARE_BYTES:
+            self.spares.append(segment)
+            segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch))
+            segment.rename(f"spare-{segment.number:016x}")
+        else:
+            self._remove(segment)
+
+    def _remove(self, segment: Segment) -> None:
+        self._unsynced.segments.discard(segment)
+        segment.remove()
+
+    def _note_producers(self, segment: Segment) -> None:
+        state = self._state
+        pairs = [(producer, state.last_seq[producer]) for producer in segment.producers if producer in state.last_seq]
+        for start in range(0, max(len(pairs), 1), _MOST_PRODUCERS):
+            part = pairs[start : start + _MOST_PRODUCERS]
+            words = [state.next_id, state.total_put, *(word for pair in part for word in pair)]
+            self._ledger.append(Kind.PRODUCERS, words)
+
+
+def _power_of_two(value: int) -> int:
+    return 1 << max(value - 1, 0).bit_length()

@@ -1,0 +1,185 @@
+"""
+Reading a journal back: from what its files hold to the state that they amount to. Writes nothing.
+
+A record that is not whole at the end of a segment is what a death leaves, and says nothing. Bytes that are no record
+before a valid one are damage: they are noted and passed over, and the segment is marked, so that nobody appends to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from groupqueue.core import records
+from groupqueue.core.records import Kind, Record, SegmentHeader, SegmentKind
+from groupqueue.core.replay import replay
+from groupqueue.core.state import Rebuild, State
+from groupqueue.exceptions import GroupVersionError
+from groupqueue.system.segments import Location, Segment
+
+
+class Recovery:
+    """
+    See the module. What `read` finds: `items` by number, the `ledger` that counts and the `other`, the `unreadable`
+    ledgers, the `last_number` of any segment, and in `notes` what was damaged.
+    """
+
+    def __init__(self, path: str, group: str) -> None:
+        self.items: dict[int, Segment] = {}
+        self.ledger: Segment | None = None
+        self.other: Segment | None = None
+        self.unreadable: list[Segment] = []
+        self.last_number = 0
+        self.notes: list[str] = []
+        self._path = path
+        self._group = group
+        self._headless: list[Segment] = []
+
+    def read(self, *, read_only: bool) -> State:
+        """`read_only`: without the leader's lock, so that there may be a leader who writes.
+
+        Raises GroupVersionError for a journal of another version.
+        """
+        checkpoint, later = self._read_ledgers(copy=read_only)
+        rebuild = Rebuild(checkpoint)
+        for name in sorted(os.listdir(self._path)):
+            if name.startswith("items-"):
+                self._read_items(name, rebuild)
+            elif name.startswith("spare-"):
+                spare = Segment.open(os.path.join(self._path, name), 0)
+                self._header(spare)
+                spare.close()
+        rebuild.settle()
+        for record in later:
+            replay(rebuild, record)
+        state = rebuild.finish()
+        if not self.notes:
+            # An item that the checkpoint names and no segment holds was finished since, and its segment written over.
+            state.lost = checkpoint["totals"][2] if checkpoint is not None else 0
+        if not read_only:
+            self._count_live(state)
+        return state
+
+    def close(self) -> None:
+        for segment in (*self.items.values(), *self.unreadable, self.ledger, self.other):
+            if segment is not None:
+                segment.close()
+
+    # Ledgers
+
+    def _read_ledgers(self, *, copy: bool) -> tuple[dict[str, Any] | None, list[Record]]:
+        """The checkpoint that counts, and the records after it."""
+        found: list[tuple[Segment, Record]] = []
+        unreadable: list[Segment] = []
+        for index in (0, 1):
+            try:
+                segment = Segment.open(os.path.join(self._path, f"ledger-{index}"), 0)
+            except FileNotFoundError:
+                continue
+            if copy:
+                segment.load()
+            first = self._first_record(segment)
+            if first is not None and first.kind == Kind.CHECKPOINT:
+                found.append((segment, first))
+            else:
+                if segment.number or (segment.size and any(segment.view()[:64])):
+                    unreadable.append(segment)
+                self.other = segment
+        found.sort(key=lambda entry: entry[0].number)
+        # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint.
+        for segment in unreadable:
+            if not found or segment.number > found[-1][0].number:
+                self.notes.append(f"{segment.name} has no checkpoint that can be read")
+                self.unreadable.append(segment)
+        if not found:
+            return None, []
+        for segment, _ in found[:-1]:
+            self.other = segment
+        self.ledger, first = found[-1]
+        return json.loads(bytes(first.body)), self._later_records(self.ledger)
+
+    def _first_record(self, segment: Segment) -> Record | None:
+        header = self._header(segment)
+        if header is None:
+            return None
+        segment.number = header.number
+        if header.kind != SegmentKind.LEDGER:
+            return None
+        return records.read_record(segment.view(), records.SEGMENT_HEADER_SIZE, segment.number)
+
+    def _later_records(self, ledger: Segment) -> list[Record]:
+        later = []
+        for record in records.read_records(ledger.view(), ledger.number):
+            if isinstance(record, records.Damage):
+                self._note_damage(ledger, record)
+            else:
+                ledger.tail = record.end
+                later.append(record)
+        return later[1:]
+
+    # Items
+
+    def _read_items(self, name: str, rebuild: Rebuild) -> None:
+        try:
+            number = int(name.partition("-")[2], 16)
+        except ValueError:
+            self.notes.append(f"{name} is not a name of ours; left alone")
+            return
+        segment = Segment.open(os.path.join(self._path, name), number)
+        header = self._header(segment)
+        if header is not None:
+            segment.number = header.number
+        if segment.size < records.SEGMENT_HEADER_SIZE or segment.number in self.items:
+            self.notes.append(f"{name} is not a whole segment, or stands there twice; left alone")
+            segment.close()
+            return
+        self.items[segment.number] = segment
+        for record in records.read_records(segment.view(), segment.number):
+            if isinstance(record, records.Damage):
+                self._note_damage(segment, record)
+                continue
+            segment.tail = record.end
+            length = len(record.body)
+            location = Location(segment, record.end - (-length & 7) - length, length)
+            if record.kind == Kind.ITEMS and len(record.words) == 7:
+                segment.producers.add(record.words[0])
+                rebuild.add_items(record.words, length, location)
+            elif record.kind == Kind.REPLY and len(record.words) == 6:
+                rebuild.add_reply(record.words, length, location)
+        if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
+            self._headless.append(segment)
+
+    def _count_live(self, state: State) -> None:
+        """Tells each segment how many of its bodies are of use."""
+        for batch in state.batches.values():
+            batch.location.segment.live += 1
+        for reply in state.replies.values():
+            if reply.location is not None:
+                reply.location.segment.live += 1
+        state.released.clear()
+        # A header that was cut short belongs to a segment that was being started anew, and holds nothing of use.
+        for segment in self._headless:
+            if segment.live:
+                segment.damaged = True
+                self.notes.append(f"{segment.name}: its header is damaged")
+
+    # Both
+
+    def _header(self, segment: Segment) -> SegmentHeader | None:
+        if segment.size < records.SEGMENT_HEADER_SIZE:
+            return None
+        try:
+            header = records.unpack_segment_header(segment.view()[: records.SEGMENT_HEADER_SIZE])
+        except records.FormatError as error:
+            raise GroupVersionError(
+                f"group {self._group!r}: {segment.path} has {error}; "
+                "let the groupqueue that wrote it drain the group, or unlink it"
+            ) from error
+        if header is not None:
+            self.last_number = max(self.last_number, header.number)
+        return header
+
+    def _note_damage(self, segment: Segment, damage: records.Damage) -> None:
+        segment.damaged = True
+        self.notes.append(f"{segment.name}: bytes {damage.offset} to {damage.end} are damaged")
