@@ -16,7 +16,8 @@ from collections.abc import Callable
 from math import inf
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import Broker, Peer
+from groupqueue.core.broker import Broker
+from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.wire import WireError
 from groupqueue.departed import Departed

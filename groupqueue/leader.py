@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import Broker, Peer
+from groupqueue.core.broker import Broker
+from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.session import Session
 from groupqueue.departed import FIRST_LOOK, Departed

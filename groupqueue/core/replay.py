@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from groupqueue.core.checkpoint import Rebuild
+from groupqueue.core.items import Reply
 from groupqueue.core.messages import REPLY_LOST
 from groupqueue.core.records import Kind, Record
-from groupqueue.core.state import Rebuild, Reply
 
 
 def replay(rebuild: Rebuild, record: Record) -> None:

@@ -13,10 +13,10 @@ from collections import deque
 from typing import Any
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import unpack_result
 from groupqueue.core.calls import Call, Question
 from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
 from groupqueue.core.outbox import Outbox
+from groupqueue.core.results import unpack_result
 
 
 class Session:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from zlib import crc32
 
 from groupqueue.core import records
+from groupqueue.core.checkpoint import to_json
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
 from groupqueue.core.state import State
@@ -109,7 +110,7 @@ class Ledger:
         return [segment for segment in (self._current, self._other) if segment is not None]
 
     def _checkpoint(self, *, reasons: bool = True) -> bytes:
-        return json.dumps(self._state.to_json(reasons=reasons), separators=(",", ":")).encode()
+        return json.dumps(to_json(self._state, reasons=reasons), separators=(",", ":")).encode()
 
     def _checkpoint_size(self) -> int:
         state = self._state

@@ -12,9 +12,10 @@ import os
 from typing import Any
 
 from groupqueue.core import records
+from groupqueue.core.checkpoint import Rebuild
 from groupqueue.core.records import Kind, Record, SegmentHeader, SegmentKind
 from groupqueue.core.replay import replay
-from groupqueue.core.state import Rebuild, State
+from groupqueue.core.state import State
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.system.segments import Location, Segment
 

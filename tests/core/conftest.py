@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.core.fakes import Group
+from tests.core.fakes import FakeJournal, Group, check, picture
+from tests.core.lives import Life
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +35,14 @@ def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def group() -> Group:
     return Group()
+
+
+@pytest.fixture
+def life() -> Iterator[Life]:
+    life = Life(FakeJournal(segment_records=1000))
+    yield life
+    assert picture(life.journal.replay()) == picture(life.state), "the journal does not amount to what was lived"
+    life.journal.roll()
+    again = life.journal.replay()
+    check(again)
+    assert picture(again) == picture(life.state), "the checkpoint does not amount to what was lived"

@@ -16,13 +16,16 @@ from zlib import crc32
 
 from groupqueue.core import messages as m
 from groupqueue.core import records
-from groupqueue.core.broker import Broker, Peer, unpack_result
+from groupqueue.core.broker import Broker
+from groupqueue.core.checkpoint import Rebuild, to_json
 from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
 from groupqueue.core.outbox import Outbox, Verdict
+from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind
 from groupqueue.core.replay import replay
-from groupqueue.core.state import Rebuild, State
+from groupqueue.core.results import unpack_result
+from groupqueue.core.state import State
 
 M = TypeVar("M")
 
@@ -119,7 +122,7 @@ class FakeJournal:
     # What a real one does unasked
 
     def roll(self) -> None:
-        self.checkpoint = json.loads(json.dumps(self.state.to_json()))
+        self.checkpoint = json.loads(json.dumps(to_json(self.state)))
         self.ledger = []
 
     def _recycle(self) -> None:
@@ -450,6 +453,11 @@ def deliveries(entry: m.Entry) -> list[Delivery]:
     return found
 
 
+def numbered(count: int, start: int = 0) -> list[bytes]:
+    """Payloads that tell which of them they are."""
+    return [b"%d" % number for number in range(start, start + count)]
+
+
 def done(item: Delivery) -> Verdict:
     return Verdict(m.Done, item.id, item.attempt)
 
@@ -472,7 +480,7 @@ def check(state: State) -> None:
 
     ready = 0
     untaken: dict[int, dict[int, int]] = {}
-    for producer, lane in state.lanes.items():
+    for producer, lane in state.lanes.by_producer.items():
         last = 0
         for run in lane.ready:
             assert run.count > 0
@@ -497,11 +505,11 @@ def check(state: State) -> None:
         found(item, f"held by {held.member}", held.batch)
     for item, failed in state.failed.items():
         found(item, "failed", failed.batch)
-    assert state.ready == ready
-    assert state.untaken == sum(sum(lane.values()) for lane in untaken.values())
-    assert {producer: lane.untaken for producer, lane in state.lanes.items() if lane.untaken} == untaken
-    assert {producer for producer, lane in state.lanes.items() if lane.ready} == set(state.ready_lanes)
-    assert all(lane.ready or lane.untaken for lane in state.lanes.values())
+    assert state.lanes.ready == ready
+    assert state.lanes.untaken == sum(sum(lane.values()) for lane in untaken.values())
+    assert {producer: lane.untaken for producer, lane in state.lanes.by_producer.items() if lane.untaken} == untaken
+    assert {producer for producer, lane in state.lanes.by_producer.items() if lane.ready} == set(state.lanes.with_ready)
+    assert all(lane.ready or lane.untaken for lane in state.lanes.by_producer.values())
     assert {first: batch.live for first, batch in state.batches.items()} == alive
     assert state.unfinished == len(where) - len(state.failed)
     payload = sum(batch.size for batch in state.batches.values()) + sum(reply.size for reply in state.replies.values())
@@ -521,7 +529,7 @@ def picture(state: State) -> dict[str, Any]:
         ]
 
     return {
-        "ready": {producer: ids(lane.ready) for producer, lane in sorted(state.ready_lanes.items())},
+        "ready": {producer: ids(lane.ready) for producer, lane in sorted(state.lanes.with_ready.items())},
         "granted": {
             member: (grants.taken, grants.end, ids(grants.runs)) for member, grants in sorted(state.grants.items())
         },

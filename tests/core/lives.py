@@ -12,8 +12,9 @@ from typing import Any
 from zlib import crc32
 
 from groupqueue.core import messages as m
+from groupqueue.core.items import Reply, Run
 from groupqueue.core.records import Kind
-from groupqueue.core.state import Reply, Run, State
+from groupqueue.core.state import State
 from tests.core.fakes import check, picture
 
 P, Q = 11, 12
@@ -176,9 +177,9 @@ def random_moves(life: Life, chosen: random.Random, moves: int, size: int | None
         grants = state.grants.get(member)
         if move < 3:
             life.put(chosen.choice((P, Q)), chosen.randint(1, 4), chosen.choice((0, m.WANTS_REPLY)), size=size)
-        elif move < 6 and state.ready:
+        elif move < 6 and state.lanes.ready:
             pairs = []
-            for lane in state.lanes.values():
+            for lane in state.lanes.by_producer.values():
                 runs = [run for run in lane.ready if chosen.random() < 0.5]
                 pairs += [(run.first, chosen.randint(1, run.count)) for run in runs]
             if pairs:
@@ -187,7 +188,7 @@ def random_moves(life: Life, chosen: random.Random, moves: int, size: int | None
             life.give_back(member, chosen.randint(grants.taken, grants.end))
         elif move < 9 and grants is not None:
             position = chosen.randint(grants.taken, grants.end)
-            items = [item for _, item in state.positions(member, grants.taken, position)]
+            items = [item for _, item in grants.positions(grants.taken, position)]
             life.taken(member, position, *(item for item in items if chosen.random() < 0.6))
         elif move == 9 and (item := some(list(state.held))) is not None:
             how = chosen.randrange(5)

@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import GRACE, Broker
+from groupqueue.core.broker import Broker
 from groupqueue.core.calls import Call
 from groupqueue.core.inbox import ATTENTION, Inbox, Item
+from groupqueue.core.items import Batch, Run
 from groupqueue.core.outbox import Outbox, Verdict
+from groupqueue.core.recalls import GRACE
 from groupqueue.core.records import Kind
 from groupqueue.core.session import Session
-from groupqueue.core.state import Batch, Run
 from groupqueue.core.wire import FrameReader, encode
 from tests.core.fakes import LEADER_PID, FakeCursors, FakeJournal, Killed, Place, Words, check, picture
 from tests.helpers import scaled, within
@@ -163,10 +164,10 @@ class World:
     def check_bound(self, broker: Broker) -> None:
         """Items that never came out, and credit for more of them, together."""
         state = broker.state
-        waiting = [item for lane in state.lanes.values() for run in lane.ready for item in items_of(run)]
+        waiting = [item for lane in state.lanes.by_producer.values() for run in lane.ready for item in items_of(run)]
         for member, grants in state.grants.items():
             taken = self.cursors.taken(member) or 0
-            waiting += [item for position, item in state.positions(member, taken, grants.end) if state.find(item)]
+            waiting += [item for position, item in grants.positions(taken, grants.end) if state.find(item)]
         fresh = sum(state.attempt(item) == 1 for item in waiting)
         credit = sum(max(member.session.credit, 0) for member in self.alive())
         if fresh + credit > self.maxsize:

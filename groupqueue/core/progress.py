@@ -1,0 +1,58 @@
+"""
+How far each member got: what its cursor tells, taken over into the state.
+
+A take is no message, so the state is always a little behind. Whoever is about to decide by what is untaken or held
+takes over first what the cursors tell; then it is on record before anything follows from it.
+"""
+
+from __future__ import annotations
+
+from groupqueue.core import messages as m
+from groupqueue.core.peer import Peer
+from groupqueue.core.ports import CursorsPort
+from groupqueue.core.recorder import Recorder
+from groupqueue.core.state import State
+
+
+class Progress:
+    """See the module."""
+
+    def __init__(self, state: State, cursors: CursorsPort, recorder: Recorder) -> None:
+        self._state = state
+        self._cursors = cursors
+        self._recorder = recorder
+
+    def on_taken(self, peer: Peer, message: m.Taken, now: float) -> None:
+        """The member says that there is something to see."""
+        self.advance(peer.member)
+
+    def advance(self, member: int) -> None:
+        """Takes over what the member's cursor tells."""
+        grants = self._state.grants.get(member)
+        if grants is None:
+            return
+        taken = self._cursors.taken(member)
+        if taken is None or taken <= grants.taken:
+            return
+        start = grants.taken
+        taken = min(taken, grants.end)
+        marked = self._cursors.held(member, start, taken)
+        held: list[int] = []
+        if marked:
+            wanted = set(marked)
+            held = [item for position, item in grants.positions(start, taken) if position in wanted]
+        self._recorder.taken(member, taken, held)
+
+    def advance_all(self) -> None:
+        """Takes over what every cursor tells, so that what was taken takes no more room."""
+        for member, grants in list(self._state.grants.items()):
+            if grants.end > grants.taken:
+                self.advance(member)
+
+    def hold_opened(self, member: int) -> None:
+        """An item whose decoding its consumer did not survive was held: it may be what killed it."""
+        grants = self._state.grants[member]
+        position = grants.taken
+        if grants.end > position and self._cursors.opened(member) == position + 1:
+            held = [item for _, item in grants.positions(position, position + 1)]
+            self._recorder.taken(member, position + 1, held)

@@ -1,0 +1,188 @@
+"""What becomes of a member's things when it goes: its items go to others, its blame to the item."""
+
+from __future__ import annotations
+
+from groupqueue.core import messages as m
+from groupqueue.core.inbox import OPENED
+from tests.core.fakes import Group, numbered
+
+# Deaths
+
+
+def test_what_the_dead_had_not_taken_goes_to_others_in_order(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(6))
+    c.want(4)
+    c.take()
+    c.take()
+    c.die()
+    got = [d.get() for _ in range(4)]
+    assert [item.payload for item in got] == numbered(4, 2)
+    assert [item.attempt for item in got] == [1] * 4
+
+
+def test_a_plain_item_that_the_dead_had_got_is_gone(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    c.get()
+    c.die()
+    assert group.state.unfinished == 0
+
+
+def test_what_the_dead_held_is_delivered_again_at_its_place(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(4))
+    c.want(3)
+    c.take()
+    c.take(hold=True)
+    c.die()
+    got = [d.get() for _ in range(3)]
+    assert [(item.payload, item.attempt) for item in got] == [(b"1", 2), (b"2", 1), (b"3", 1)]
+
+
+def test_who_dies_takes_no_more_with_it_than_its_cursor_says(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(30))
+    for taken in range(5):
+        c.want(3)
+        for _ in range(taken % 3):
+            c.take()
+    c.die()
+    first = int(d.get().payload)
+    assert first == 0 + 0 + 1 + 2 + 0 + 1
+
+
+def test_an_item_that_kills_max_attempts_consumers_fails(group: Group) -> None:
+    p = group.member()
+    p.put(b"poison", max_attempts=3)
+    for attempt in (1, 2, 3):
+        c = group.member()
+        item = c.get(hold=True)
+        assert item.attempt == attempt
+        c.die()
+    assert [failed.reason for failed in group.state.failed.values()] == ["3 consumers died holding it"]
+    assert group.state.unfinished == 0
+
+
+def test_max_attempts_of_one_is_one_death(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"poison", max_attempts=1)
+    c.get(hold=True)
+    c.die()
+    assert len(group.state.failed) == 1
+
+
+def test_who_waits_for_a_lost_item_is_told_so(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"poison", reply=True, max_attempts=1)
+    c.get()
+    c.die()
+    (reply,) = p.all(m.Reply)
+    assert (reply.seq, reply.status) == (1, m.REPLY_LOST)
+    assert b"1 consumers died" in bytes(reply.body)
+
+
+def test_who_has_had_its_reply_is_told_nothing_more(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", reply=True, max_attempts=1)
+    c.answer(c.get(), finish=False)
+    c.die()
+    assert [reply.status for reply in p.all(m.Reply)] == [m.REPLY_VALUE]
+    assert len(group.state.failed) == 1
+
+
+def test_requeues_do_not_count_against_max_attempts_but_deaths_do(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", max_attempts=2)
+    for _ in range(5):
+        c.requeue(c.get(hold=True))
+    c.get(hold=True)
+    c.die()
+    assert group.state.failed == {}
+    d = group.member()
+    assert d.get(hold=True).attempt == 7
+    d.die()
+    assert len(group.state.failed) == 1
+
+
+def test_who_closes_gives_everything_back_and_nobody_has_died(group: Group) -> None:
+    p = group.member()
+    p.put(b"held", b"untaken", max_attempts=1)
+    for attempt in range(1, 6):
+        c = group.member()
+        c.want(2)
+        assert c.take(hold=True).attempt == attempt
+        c.bye()
+    assert group.state.failed == {}
+    c = group.member()
+    assert [c.get().payload, c.get().payload] == [b"held", b"untaken"]
+
+
+def test_death_is_found_by_the_next_leader(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(4))
+    c.want(3)
+    c.take()
+    c.take(hold=True)
+    group.lead()
+    c.die()
+    d.hello()
+    got = [d.get() for _ in range(3)]
+    assert [(item.payload, item.attempt) for item in got] == [(b"1", 2), (b"2", 1), (b"3", 1)]
+
+
+def test_deaths_are_counted_across_leaders(group: Group) -> None:
+    p = group.member()
+    p.put(b"poison", max_attempts=3)
+    for _ in range(3):
+        c = group.member()
+        c.get(hold=True)
+        group.lead()
+        c.die()
+        group.lead()
+    assert len(group.state.failed) == 1
+
+
+def test_the_death_of_an_unknown_member_is_no_event(group: Group) -> None:
+    appended = group.journal.appended
+    group.broker.dead(12345)
+    group.broker.bye(12346)
+    assert group.journal.appended == appended
+
+
+def test_a_verdict_of_the_dead_that_did_arrive_counts(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", b"b")
+    c.want(2)
+    first, _ = c.take(hold=True), c.take(hold=True)
+    c.done(first)
+    c.die()
+    d = group.member()
+    assert d.get().payload == b"b"
+    d.want(0)
+    assert group.state.unfinished == 0
+
+
+# A full disk, and many
+
+
+def test_a_death_is_no_catastrophe_without_room(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"poison", reply=True, max_attempts=1)
+    c.get()
+    group.journal.full = True
+    c.die()
+    assert group.state.held == {}
+
+
+# An item whose decoding its consumer does not survive
+
+
+def test_who_dies_decoding_an_item_dies_holding_it(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(b"deadly", b"plain")
+    c.want(2)
+    c.file.words[OPENED] = 1
+    c.die()
+    d.want(2)
+    assert [(item.payload, item.attempt) for item in (d.take(), d.take())] == [(b"deadly", 2), (b"plain", 1)]
