@@ -106,6 +106,27 @@ def test_core_opens_and_prints_nothing(path: Path) -> None:
     assert calls & {"open", "print", "input", "exec", "eval", "__import__"} == set()
 
 
+@pytest.mark.parametrize("path", modules("core"), ids=names(modules("core")))
+def test_the_parts_of_core_leave_each_others_insides_alone(path: Path) -> None:
+    reached = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.endswith("__")
+        and ast.unparse(node.value) != "self"
+    }
+    assert reached <= {"kind._fields"}, "the public attribute of a named tuple is the only exception"
+
+
+def test_the_parts_of_core_build_on_each_other_in_one_direction() -> None:
+    modules_of = {f"groupqueue.core.{path.stem}": path for path in modules("core")}
+    needs = {name: imports_of(path) & set(modules_of) for name, path in modules_of.items()}
+    while free := {name for name, needed in needs.items() if not needed}:
+        needs = {name: needed - free for name, needed in needs.items() if name not in free}
+    assert needs == {}, "these import each other in a circle, or build on such a circle"
+
+
 @pytest.mark.parametrize("path", modules("system"), ids=names(modules("system")))
 def test_system_does_not_know_who_uses_it(path: Path) -> None:
     imports = imports_of(path)
