@@ -139,6 +139,7 @@ class Broker:
         self._credit.forget(member)
         self._recalls.forget(member)
         self._draining.forget(member)
+        self._withdrawals.forget(member)
 
     # Steps
 
@@ -153,7 +154,7 @@ class Broker:
     def pump(self, now: float) -> None:
         """Decides what can be decided, and asks for what is needed for the rest. Called when a step is over."""
         self.effects.deadline = None
-        if self._withdrawals.open:
+        if self._withdrawals.open or self._withdrawals.early:
             self._withdrawals.pump(now)
         if self._granting.wanting:
             self._granting.pump(now)

@@ -145,11 +145,12 @@ class Session:
             return []
         out = self._replies
         self._replies = []
-        out += self.outbox.unsent()
+        # Before the items, or somebody may get one in between.
         for seq in self._withdrawals:
             if seq not in self._withdrawals_told:
                 self._withdrawals_told.add(seq)
                 out.append(m.Withdraw(seq))
+        out += self.outbox.unsent()
         for ticket, question in self.questions.items():
             if not question.asked:
                 question.asked = True

@@ -2,7 +2,8 @@
 Taking back an item whose `put_wait` has given up.
 
 A ready item is finished at once. One that is granted is asked back first, and answered for when it has come back or was
-taken: the caller is told that it is gone only if nobody will get it.
+taken: the caller is told that it is gone only if nobody will get it. A withdrawal may come before its item, which a
+member that reconnects sends again behind it; then nobody is granted the item in between.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from groupqueue.core.state import State
 
 
 class Withdrawals:
-    """See the module. `open`: items to be withdrawn, with the producer and seq of each."""
+    """See the module. `open`: items to be withdrawn, with the producer and seq of each. `early`: those yet to come."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Withdrawals:
         effects: Effects,
     ) -> None:
         self.open: dict[int, tuple[int, int]] = {}
+        self.early: set[tuple[int, int]] = set()
         self._state = state
         self._peers = peers
         self._recorder = recorder
@@ -40,14 +42,29 @@ class Withdrawals:
         self._effects = effects
 
     def on_withdraw(self, peer: Peer, message: m.Withdraw, now: float) -> None:
-        item = self._find(peer.member, message.seq)
-        if item is None:
-            self._effects.send(peer, m.Withdrawn(message.seq, 0))
+        if message.seq > self._state.last_seq.get(peer.member, 0):
+            self.early.add((peer.member, message.seq))
         else:
-            self.open[item] = (peer.member, message.seq)
+            self._look_for(peer.member, message.seq)
+
+    def _look_for(self, producer: int, seq: int) -> None:
+        item = self._find(producer, seq)
+        if item is not None:
+            self.open[item] = (producer, seq)
+        elif producer in self._peers:
+            self._effects.send(self._peers[producer], m.Withdrawn(seq, 0))
+
+    def forget(self, member: int) -> None:
+        """The member's connection is gone: on its next it says again what it withdraws."""
+        if self.early:
+            self.early = {found for found in self.early if found[0] != member}
 
     def pump(self, now: float) -> None:
-        """Answers what can be answered, and asks for what is granted."""
+        """Answers what can be answered, and asks for what is granted. Before anything is granted in this step."""
+        for producer, seq in list(self.early):
+            if seq <= self._state.last_seq.get(producer, 0):
+                self.early.discard((producer, seq))
+                self._look_for(producer, seq)
         for item, (producer, seq) in list(self.open.items()):
             gone = self._state.lanes.is_ready(producer, item)
             if gone:

@@ -143,17 +143,17 @@ def test_after_a_change_of_leader_exactly_what_is_open_is_repeated(talk: Talk) -
     talk.connect(last_seq=1)
     first = talk.collect()
     assert [type(message) for message in first] == [
-        m.Fail, m.Items, m.Withdraw, m.Request, m.Want, m.WantCredit,
+        m.Withdraw, m.Fail, m.Items, m.Request, m.Want, m.WantCredit,
     ]  # fmt: skip
-    assert first[0].number == 2  # type: ignore[union-attr]
-    assert (first[1].first_seq, first[1].count) == (2, 3)  # type: ignore[union-attr]
-    assert first[2] == m.Withdraw(4)
+    assert first[0] == m.Withdraw(4)
+    assert first[1].number == 2  # type: ignore[union-attr]
+    assert (first[2].first_seq, first[2].count) == (2, 3)  # type: ignore[union-attr]
     assert json.loads(first[3].body) == {"do": "join"}  # type: ignore[union-attr]
     assert first[4].ticket  # type: ignore[union-attr]
     assert first[5].ticket  # type: ignore[union-attr]
     assert talk.collect() == []
     talk.connect(last_seq=4)
-    assert [type(message) for message in talk.collect()] == [m.Fail, m.Withdraw, m.Request, m.Want, m.WantCredit]
+    assert [type(message) for message in talk.collect()] == [m.Withdraw, m.Fail, m.Request, m.Want, m.WantCredit]
 
 
 def test_what_was_to_be_said_to_the_old_leader_is_not_said_to_the_new_one(talk: Talk) -> None:
@@ -551,12 +551,12 @@ def test_a_call_is_withdrawn_until_the_leader_has_said_what_became_of_it(talk: T
     assert talk.collect() == []
 
 
-def test_a_withdrawal_comes_behind_the_item_it_withdraws(talk: Talk) -> None:
+def test_a_withdrawal_is_said_before_its_item_so_that_nobody_gets_it_in_between(talk: Talk) -> None:
     call = Call()
     talk.put(b"a", call=call)
     talk.outbox.cut()
     talk.session.withdraw(call)
-    assert [type(message) for message in talk.collect()] == [m.Items, m.Withdraw]
+    assert [type(message) for message in talk.collect()] == [m.Withdraw, m.Items]
 
 
 def test_a_call_whose_item_was_got_is_answered_though_it_was_withdrawn(talk: Talk) -> None:

@@ -26,6 +26,25 @@ def test_a_withdrawn_item_stays_withdrawn_for_the_next_leader(group: Group) -> N
     assert group.state.lanes.ready == 0
 
 
+def test_an_item_that_comes_behind_its_withdrawal_is_granted_to_nobody(group: Group) -> None:
+    p, c = group.member(), group.member()
+    c.want(2)
+    p.say(m.Withdraw(2))
+    assert p.all(m.Withdrawn) == []
+    p.put(b"a", b"b", b"c", reply=True)
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 1)]
+    assert [c.take().payload, c.get().payload] == [b"a", b"c"]
+
+
+def test_a_withdrawal_without_its_item_ends_with_the_connection(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.say(m.Withdraw(1))
+    p.disconnect()
+    p.hello()
+    p.put(b"a", reply=True)
+    assert c.get().payload == b"a"
+
+
 def test_a_granted_item_is_asked_for_at_once_and_withdrawn_when_it_returns(group: Group) -> None:
     p, c = group.member(), group.member()
     p.put(b"a", b"b", reply=True)
@@ -63,12 +82,15 @@ def test_a_taken_item_is_not_withdrawn(group: Group) -> None:
     assert p.all(m.Withdrawn)[1:] == [m.Withdrawn(1, 0)]
 
 
-def test_what_was_never_put_is_not_withdrawn(group: Group) -> None:
+def test_nobody_withdraws_what_another_has_put(group: Group) -> None:
     p, q = group.member(), group.member()
     q.put(b"a", reply=True)
     p.say(m.Withdraw(1))
-    assert p.all(m.Withdrawn) == [m.Withdrawn(1, 0)]
+    assert p.all(m.Withdrawn) == []
     assert group.state.queued == 1
+    p.put(b"b", reply=True)
+    assert p.all(m.Withdrawn) == [m.Withdrawn(1, 1)]
+    assert q.get().payload == b"a"
 
 
 def test_an_item_that_waits_for_another_attempt_is_withdrawn(group: Group) -> None:
