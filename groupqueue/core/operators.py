@@ -55,9 +55,9 @@ class Operators:
         elif do == "stats":
             answer = self._views.stats()
         elif do == "peek":
-            answer = self._views.peek(int(asked.get("n", 1)))
+            answer = self._views.peek(asked.get("n", 1), asked.get("after", 0))
         elif do == "failed":
-            answer = self._views.failed()
+            answer = self._views.failed(asked.get("after", 0))
         elif do == "requeue_failed":
             answer = self._requeue_failed()
         elif do == "clear":

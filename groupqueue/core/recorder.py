@@ -39,8 +39,10 @@ class Recorder:
 
     def finish(self, runs: Sequence[tuple[int, int]]) -> None:
         """These items, as (first id, count), are finished."""
-        self._journal.append(Kind.FINISH, list(chain.from_iterable(runs)))
-        self._state.apply_finish(runs)
+        for start in range(0, len(runs), MAX_IDS):
+            part = runs[start : start + MAX_IDS]
+            self._journal.append(Kind.FINISH, list(chain.from_iterable(part)))
+            self._state.apply_finish(part)
         while self._state.released:
             self._journal.release(self._state.released.pop())
 

@@ -1,12 +1,13 @@
 """
 What an operator can see of a group, each view as the body of a `Result`.
 
-A view changes nothing. It tells of this moment: the cursors are read before it is drawn.
+A view changes nothing. It tells of this moment: the cursors are read before it is drawn. A view of items is a page: the
+leader copies no more than `PAGE_BYTES` of them at a time, and `more` says that there is another, `after` the last id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from groupqueue.core import messages as m
@@ -18,6 +19,9 @@ from groupqueue.core.peer import Peer
 from groupqueue.core.progress import Progress
 from groupqueue.core.results import pack_result
 from groupqueue.core.state import State
+
+PAGE_BYTES = 4 * 1024 * 1024
+PAGE_ITEMS = 10_000
 
 
 class Views:
@@ -63,30 +67,34 @@ class Views:
             }
         )
 
-    def peek(self, limit: int) -> bytes:
-        """The oldest items that a get could still return."""
+    def peek(self, limit: int, after: int) -> bytes:
+        """At most `limit` of the oldest items that a get could still return."""
         self._progress.advance_all()
+        return self._page(self._queued(after), limit)
+
+    def failed(self, after: int) -> bytes:
+        failed = sorted((item, found) for item, found in self._state.failed.items() if item > after)
+        return self._page(((item, found.batch, {"reason": found.reason}) for item, found in failed), PAGE_ITEMS)
+
+    def _queued(self, after: int) -> Iterator[tuple[int, Batch, dict[str, Any]]]:
         state = self._state
         runs = state.lanes.runs()
         runs += [run for grants in state.grants.values() for run in grants.runs if run.batch is not None]
         runs.sort(key=lambda run: run.first)
-        found: list[tuple[int, Batch, dict[str, Any]]] = []
         for run in runs:
             assert run.batch is not None
-            for item in range(run.first, run.first + run.count):
-                if len(found) >= limit:
-                    return self._items(found)
-                found.append((item, run.batch, {}))
-        return self._items(found)
+            for item in range(max(run.first, after + 1), run.first + run.count):
+                yield item, run.batch, {}
 
-    def failed(self) -> bytes:
-        failed = sorted(self._state.failed.items())
-        return self._items((item, found.batch, {"reason": found.reason}) for item, found in failed)
-
-    def _items(self, found: Iterable[tuple[int, Batch, dict[str, Any]]]) -> bytes:
-        described = []
+    def _page(self, found: Iterator[tuple[int, Batch, dict[str, Any]]], limit: int) -> bytes:
+        described: list[dict[str, Any]] = []
         payloads: list[m.Buffer] = []
+        room = PAGE_BYTES
+        more = False
         for item, batch, extra in found:
+            if len(described) >= min(limit, PAGE_ITEMS) or room <= 0:
+                more = True
+                break
             entry = self._entries.of_item(item, batch)
             described.append(
                 {
@@ -99,4 +107,5 @@ class Views:
                 }
             )
             payloads.append(entry.payload)
-        return pack_result({"items": described}, payloads)
+            room -= len(entry.payload)
+        return pack_result({"items": described, "more": more}, payloads)

@@ -29,6 +29,8 @@ _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _HAS_BODY = tuple(bool(kind._fields) and kind._fields[-1] == "body" for kind in KINDS)
 _WORDS = tuple(len(kind._fields) - body for kind, body in zip(KINDS, _HAS_BODY))
 _CHECKED = frozenset((_NUMBER[m.Hello], _NUMBER[m.Done], _NUMBER[m.Request]))
+# What a leader counts with, of what Hello and Request say in JSON.
+_NUMBERS = frozenset(("credit", "last_seq", "n", "after"))
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6
@@ -108,6 +110,9 @@ def _check_body(message: m.Hello | m.Done | m.Request) -> None:
         found = None
     if not isinstance(found, dict):
         raise WireError(f"{type(message).__name__} frame whose body is no JSON object")
+    for name in _NUMBERS & found.keys():
+        if type(found[name]) is not int or found[name] < 0:
+            raise WireError(f"{type(message).__name__} frame whose {name} is {str(found[name])[:40]!r}, not a count")
 
 
 def check_sizes(count: int, body: memoryview) -> None:

@@ -37,11 +37,15 @@ class Operating(Handle[T]):
         return int(self._ask_leader({"do": "clear"})["count"])
 
     def peek(self, n: int = 1) -> list[T]:
-        """The next `n` objects, without taking them; a DecodeError in place of one that cannot be rebuilt here."""
-        told = self._ask({"do": "peek", "n": n})
-        if told is None:
-            self._no_leader("peek")
-        return [message.obj for message in self._looked_at(*told)]
+        """The next `n` objects, without taking them; a DecodeError in place of one that cannot be rebuilt here.
+
+        TimeoutError if there is no leader within a second; ValueError for a negative `n`.
+        """
+        if not isinstance(n, int):
+            raise TypeError(f"peek: n must be an int, not {type(n).__name__}")
+        if n < 0:
+            raise ValueError(f"peek: n must be 0 or more, not {n}")
+        return [message.obj for message in self._look("peek", n)]
 
     def stats(self) -> Stats:
         """The operators' view. With no leader: what the directory tells, `leader_pid` None, within about a second."""
@@ -52,10 +56,7 @@ class Operating(Handle[T]):
 
     def failed(self) -> list[Message[T]]:
         """The failed list: items that `max_attempts` consumers died of, or could not decode, or failed."""
-        told = self._ask({"do": "failed"})
-        if told is None:
-            self._no_leader("failed")
-        return self._looked_at(*told)
+        return self._look("failed", None)
 
     def requeue_failed(self) -> int:
         """Puts every item of the failed list back to its place; returns how many."""
@@ -70,6 +71,23 @@ class Operating(Handle[T]):
         self._ask_leader({"do": "shutdown", "immediate": bool(immediate)})
 
     # Beneath
+
+    def _look(self, do: str, limit: int | None) -> list[Message[T]]:
+        """As many items as are asked for, page by page."""
+        found: list[Message[T]] = []
+        after = 0
+        more = limit is None or limit > 0
+        while more:
+            left = {} if limit is None else {"n": limit - len(found)}
+            answer = self._ask({"do": do, "after": after, **left})
+            if answer is None:
+                self._no_leader(do)
+            told, payloads = answer
+            found += self._looked_at(told, payloads)
+            more = told["more"] and (limit is None or len(found) < limit)
+            if told["items"]:
+                after = told["items"][-1]["id"]
+        return found
 
     def _looked_at(self, told: dict[str, Any], payloads: memoryview) -> list[Message[T]]:
         found: list[Message[T]] = []

@@ -22,6 +22,16 @@ def test_any_number_of_failed_items_is_put_back(group: Group, monkeypatch: pytes
     assert [c.get().payload for _ in range(25)] == numbered(25)
 
 
+def test_any_number_of_scattered_items_is_finished(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_IDS", 10)
+    p, c = group.member(), group.member()
+    p.put(*numbered(50))
+    held = [c.get(hold=True) for _ in range(50)]
+    c.done(*held[::2])
+    assert [len(entry.words) for entry in group.journal.ledger if entry.kind == Kind.FINISH] == [20, 20, 10]
+    assert group.state.unfinished == 25
+
+
 # A full disk, and many
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from groupqueue.core import messages as m
+from groupqueue.core import views
 from groupqueue.core.results import unpack_result
 from tests.core.fakes import FakeMember, Group, numbered
 
@@ -90,10 +93,23 @@ def test_peek_shows_what_comes_next_and_takes_nothing(group: Group) -> None:
 
 def test_peek_beyond_the_end_shows_what_there_is(group: Group) -> None:
     p = group.member()
-    assert p.ask("peek", n=5) == {"items": []}
+    assert p.ask("peek", n=5) == {"items": [], "more": False}
     p.put(b"1")
     p.ask("peek", n=5)
     assert looked_at(p) == [b"1"]
+
+
+def test_a_view_of_many_items_comes_in_pages(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "PAGE_BYTES", 25)
+    p, c = group.member(), group.member()
+    p.put(*(b"ten bytes." for _ in range(8)))
+    for _ in range(4):
+        c.fail(c.get(hold=True))
+    for do, first in (("failed", 1), ("peek", 5)):
+        page = p.ask(do, **({"n": 100} if do == "peek" else {}))
+        assert ([about["id"] for about in page["items"]], page["more"]) == ([first, first + 1, first + 2], True)
+        page = p.ask(do, after=first + 2, **({"n": 100} if do == "peek" else {}))
+        assert ([about["id"] for about in page["items"]], page["more"]) == ([first + 3], False)
 
 
 def test_the_failed_list_tells_why(group: Group) -> None:

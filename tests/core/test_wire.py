@@ -245,6 +245,15 @@ def test_a_greeting_or_a_question_without_a_json_object_is_refused(
         read(frame(make(body)))
 
 
+@pytest.mark.parametrize("value", ['"3"', "1.5", "-1", "null", "true", "[]"])
+@pytest.mark.parametrize("name", ["credit", "last_seq", "n", "after"])
+def test_a_count_that_is_none_is_refused(name: str, value: str) -> None:
+    body = f'{{"{name}": {value}}}'.encode()
+    for message in (m.Hello(1, 2, 3, 4, 5, body), m.Request(1, body)):
+        with pytest.raises(WireError, match=name):
+            read(frame(message))
+
+
 @pytest.mark.parametrize("length", [1, 8, 15, 17, 24])
 def test_pairs_that_are_no_pairs_are_refused(length: int) -> None:
     with pytest.raises(WireError, match=f"{length} bytes of pairs"):

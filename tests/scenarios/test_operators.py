@@ -87,6 +87,11 @@ def test_peek_shows_and_leaves(group, open_queue):
     assert [getattr(item, "obj", item) for item in queue.peek()] == [0]
     assert [getattr(item, "obj", item) for item in queue.peek(3)] == [0, 1, 2]
     assert [getattr(item, "obj", item) for item in queue.peek(100)] == [0, 1, 2, 3, 4]
+    assert queue.peek(0) == []
+    with pytest.raises(ValueError, match="0 or more"):
+        queue.peek(-1)
+    with pytest.raises(TypeError, match="an int"):
+        queue.peek(1.5)
     assert [queue.get(timeout=5) for _ in range(5)] == list(range(5))
     assert list(queue.peek()) == []
 
