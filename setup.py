@@ -10,6 +10,7 @@ README = HERE / "README.md"
 TEST = ["pytest>=8", "pytest-timeout>=2.3"]
 LINT = ["ruff>=0.11"]
 TYPES = ["mypy>=1.15"]
+BENCH = ["numpy", "pyzmq>=25", "faster-fifo", "redis>=5", "persist-queue>=1", "matplotlib>=3.8"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
 
 setup(
@@ -44,6 +45,7 @@ setup(
         "dev": [*TEST, *LINT, *TYPES, *DOCS, "tox>=4"],
         "lint": LINT,
         "types": TYPES,
+        "bench": BENCH,
         "docs": DOCS,
     },
     packages=find_packages(include=["groupqueue", "groupqueue.*"]),

@@ -1,0 +1,1 @@
+"""The kinds of trials: what runs in which process, and what is measured. Each returns numbers; none knows who wins."""
