@@ -48,17 +48,18 @@ class Member:
 
     def __init__(self, paths: GroupPaths | None, directory: str, options: Options, create: bool = True) -> None:
         self.options = options
-        if paths is None:
-            membership = create_anonymous(directory, options.maxsize)
-        else:
-            membership = Membership.join(paths, options.maxsize, create)
-        self.paths = membership.paths
-        try:
-            self._open(membership)
-        except BaseException:
-            membership.leave()
-            raise
-        forking.register(self)
+        with forking.gate:
+            if paths is None:
+                membership = create_anonymous(directory, options.maxsize)
+            else:
+                membership = Membership.join(paths, options.maxsize, create)
+            self.paths = membership.paths
+            try:
+                self._open(membership)
+            except BaseException:
+                membership.leave()
+                raise
+            forking.register(self)
 
     def _open(self, membership: Membership) -> None:
         """Everything that is this process's alone."""
@@ -72,6 +73,7 @@ class Member:
         self.armed = False
         self.pushed_at = 0.0
         self.backed_up = False
+        self._polls: set[object] = set()
         self._logs: deque[tuple[int, str, BaseException | None]] = deque()
         self.holdings = Holdings()
         standing = self._standing = Standing(membership, self.options, self._log)
@@ -233,7 +235,8 @@ class Member:
 
     def revive(self) -> None:
         """After the interpreter's exit has begun and closed this member: open it once more, for a last put."""
-        self._open(Membership.join(self.paths, None))
+        with forking.gate:
+            self._open(Membership.join(self.paths, None))
         self.revived = True
 
     def after_fork(self) -> None:
@@ -243,6 +246,7 @@ class Member:
         inherited = self._standing
         inherited.abandon()
         try:
+            self.lock = threading.RLock()
             if not self.closing:
                 self._open(Membership.join(self.paths, None))
         except Exception as error:
@@ -261,7 +265,9 @@ class Member:
             timeout = left if timeout is None else min(timeout, left)
         if self.outbox.pending or self.outbox.verdicts:
             timeout = 0.0
+        token = object()
         try:
+            self._polls.add(token)
             events = self._standing.selector.select(timeout)
         except (OSError, ValueError):
             # Closed beneath us, by another thread, or by our own closing that a Ctrl-C cut short.
@@ -269,6 +275,10 @@ class Member:
                 with self.lock:
                     self._mend_selector()
             return
+        finally:
+            self._polls.discard(token)
+            if self._standing.role is Role.CLOSED:
+                self._close_wakeup()
         self._run(partial(self._step, events))
 
     def _run(self, step: Callable[[], None]) -> None:
@@ -344,6 +354,12 @@ class Member:
         self._standing.become_closed()
         forking.unregister(self)
         self.driver.stop()
+        self._close_wakeup()
+
+    def _close_wakeup(self) -> None:
+        """The last to poll closes it: a poll that lost the descriptor would not wake. No poll begins after the end."""
+        if not self._polls:
+            self._standing.wakeup.close()
 
     def _mend_selector(self) -> None:
         standing = self._standing

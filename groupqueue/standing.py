@@ -120,7 +120,7 @@ class Standing:
         """In a forked child: the parent's role, lock and connections are not ours. All but the membership goes."""
         self._let_go()
         self.selector.close()
-        self.wakeup.close()
+        self.wakeup.abandon()
         self.file.abandon()
         self.role = Role.CLOSED
 

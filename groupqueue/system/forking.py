@@ -1,15 +1,32 @@
-"""What a fork and an interpreter's exit mean to the members of this process."""
+"""
+What a fork and an interpreter's exit mean to the members of this process.
+
+A forked child closes every descriptor that its parent's members have. It can close only what they know of, so no fork
+happens while another thread is in the middle of making one: the forking thread takes their locks first, and the gate
+which guards the making of members. It does not wait longer than `PATIENCE`, for who holds a lock may in turn wait for
+the forking thread, which is then in a decoder and nobody in the middle of anything.
+"""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
+import threading
 import weakref
+from threading import get_ident
 from typing import Any, Protocol
+
+from groupqueue.system.deadline import Deadline
+
+PATIENCE = 1.0
 
 
 class Participant(Protocol):
+    """`lock`, an RLock, is held while descriptors are made or let go."""
+
+    lock: Any
+
     def after_fork(self) -> None:
         """Called in a forked child: let go of everything inherited and begin anew."""
 
@@ -20,6 +37,10 @@ class Participant(Protocol):
 _participants: weakref.WeakSet[Any] = weakref.WeakSet()
 _finalizer: Any = None
 _exiting = False
+_taken: dict[int, list[Any]] = {}
+
+gate = threading.RLock()
+"""Held while a participant is made."""
 
 
 def register(participant: Participant) -> None:
@@ -65,9 +86,28 @@ class _Anchor:
 _Anchor.instance = _Anchor()
 
 
+def _before_fork() -> None:
+    deadline = Deadline(PATIENCE)
+    taken = _taken[get_ident()] = []
+    for lock in (gate, *(participant.lock for participant in sorted(_participants, key=id))):
+        if not lock._is_owned():
+            # Noted first: a Ctrl-C in between must not leave it locked.
+            taken.append(lock)
+            lock.acquire(timeout=deadline.remaining())
+
+
+def _give_back() -> None:
+    for lock in _taken.pop(get_ident(), ()):
+        if lock._is_owned():
+            lock.release()
+
+
 def _after_fork() -> None:
-    global _exiting
+    global _exiting, gate
     _exiting = False
+    _give_back()
+    _taken.clear()
+    gate = threading.RLock()
     for participant in list(_participants):
         participant.after_fork()
 
@@ -80,5 +120,5 @@ def _at_exit() -> None:
 
 
 # At import, not at first use: a handler that is registered while handlers run is never called.
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_give_back, after_in_child=_after_fork)
 atexit.register(_at_exit)

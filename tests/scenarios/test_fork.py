@@ -198,6 +198,29 @@ def test_a_daemon_that_forks_twice_keeps_its_queue(directory, group):
     assert script.expect("got") == "before after"
 
 
+def test_a_fork_in_the_middle_of_taking_the_lead_leaks_no_lock(directory):
+    parent = run_script("""
+        # forks while its members campaign
+        import os, random, time
+        from groupqueue import GroupQueue
+        queues = []
+        for number in range(20):
+            queues.append(GroupQueue(f"group{number}"))
+            time.sleep(random.random() * 0.002)
+            if number % 2 and os.fork() == 0:
+                time.sleep(600)
+        say("forked")
+        hear()
+    """)
+    parent.expect("forked")
+    groups = [f"group{number}" for number in range(20)]
+    eventually(lambda: all(lock_holder(directory, group) for group in groups))
+    parent.kill()
+    survivors = [open_member(group) for group in groups[-1:]]
+    eventually(lambda: all(lock_holder(directory, group) not in {None, parent.pid} for group in groups))
+    assert survivors
+
+
 def test_what_the_parent_is_closing_stays_closed_in_the_child(group):
     parent = open_member(group, mode="client")
     parent.do("q.put('once'); q.close()")

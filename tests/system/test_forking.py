@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import textwrap
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from groupqueue.system import forking
-from tests.helpers import Script, run_script
+from tests.helpers import Clock, Script, run_script, stays
 from tests.system.children import in_child
 
 
@@ -18,6 +19,7 @@ class Witness:
     """A participant that remembers what it was told."""
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.told: list[tuple[str, int]] = []
 
     def after_fork(self) -> None:
@@ -66,6 +68,47 @@ def test_who_has_left_is_told_nothing(witness: Witness) -> None:
     assert in_child(lambda: witness.told) == []
 
 
+def test_no_fork_happens_while_another_thread_holds_a_participant_s_lock(witness: Witness) -> None:
+    inside, forked = threading.Event(), []
+
+    def make_a_descriptor() -> None:
+        with witness.lock:
+            inside.set()
+            stays(lambda: not forked, 0.1)
+
+    thread = threading.Thread(target=make_a_descriptor)
+    thread.start()
+    assert inside.wait(10)
+    assert in_child(lambda: forked.append(1)) is None
+    forked.append(1)
+    thread.join()
+    assert not witness.lock._is_owned()
+
+
+def test_a_fork_beneath_a_participant_s_own_lock_does_not_wait(witness: Witness) -> None:
+    with Clock() as clock, witness.lock:
+        assert in_child(lambda: 1) == 1
+    assert clock.elapsed < forking.PATIENCE
+    assert not witness.lock._is_owned()
+
+
+def test_a_fork_does_not_wait_for_ever(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "PATIENCE", 0.05)
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with witness.lock:
+            inside.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(10)
+    assert in_child(lambda: witness.told[0][0]) == "fork"
+    done.set()
+    thread.join()
+
+
 def test_a_participant_is_not_kept_alive() -> None:
     seen = []
 
@@ -85,10 +128,11 @@ def test_a_child_does_not_exit_because_its_parent_does(witness: Witness, monkeyp
 
 
 EXITS = """
-import os, sys
+import os, sys, threading
 from groupqueue.system import forking
 
 class Witness:
+    lock = threading.RLock()
     def after_fork(self):
         self.pid = os.getpid()
         say("fork")

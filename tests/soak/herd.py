@@ -1,0 +1,176 @@
+"""
+A herd of unrelated processes around one group, a nemesis among them, and the count afterwards.
+
+The count is Jepsen's total-queue made stricter: what was flushed comes out once, in order, but for the one plain item
+that a killed consumer had got and not yet written down; what was not flushed may come out, once, as a prefix; nothing
+comes out that nobody put; every question gets its own answer; in the end the queue is empty, and nobody has left
+anything behind.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from groupqueue import Empty, GroupQueue
+from groupqueue.system.leadership import read_note
+from groupqueue.system.paths import GroupPaths
+from tests.helpers import Script, eventually, lock_holder, run_script
+
+WORKERS = Path(__file__).parent / "workers"
+END = 120.0
+
+
+class Herd:
+    """See the module. `members`: every process that lives, with its kind and mode; who is killed is replaced."""
+
+    def __init__(self, directory: str, group: str, **options: Any) -> None:
+        self.directory = directory
+        self.group = group
+        self.options = options
+        self.paths = GroupPaths(directory, group)
+        self.logs = Path(tempfile.mkdtemp(prefix="logs-", dir=os.environ["GROUPQUEUE_TEST_SCRIPTS"]))
+        self.members: dict[int, tuple[Script, str, str]] = {}
+        self.killed: Counter[str] = Counter()
+        self.leaders_killed: list[float] = []
+        self.epochs: dict[int, int] = {}
+        self.findings: list[str] = []
+        self.born = 0
+
+    # Life and death
+
+    def add(self, kind: str, mode: str = "dual") -> Script:
+        self.born += 1
+        name = f"{kind}{self.born}"
+        log = self.logs / f"{name}.log"
+        stop, drain = self.logs / "stop", self.logs / "drain"
+        source = "producer" if kind == "pulse" else kind
+        arguments = {
+            "pulse": [name, log, stop, 1],
+            "producer": [name, log, stop, 200],
+            "caller": [name, log, stop],
+            "consumer": [log, drain],
+        }[kind]
+        script = run_script(WORKERS / f"{source}.py", self.group, mode, *arguments, repr(self.options))
+        script.label = name
+        self.members[script.pid] = (script, kind, mode)
+        return script
+
+    def start(self, **kinds: int) -> None:
+        for script in [self.add(kind) for kind, count in kinds.items() for _ in range(count)]:
+            script.expect("ready")
+
+    def of_kind(self, *kinds: str) -> list[Script]:
+        return [script for script, kind, _ in self.members.values() if kind in kinds]
+
+    def leader(self, *, other_than: int | None = None) -> int:
+        """The pid of the member that holds the lock now, as soon as there is one."""
+
+        def holder() -> int | None:
+            pid = lock_holder(self.directory, self.group)
+            return pid if pid in self.members and pid != other_than else None
+
+        pid = eventually(holder, timeout=END, what="somebody to take the lock")
+        self.note_epoch()
+        return pid
+
+    def note_epoch(self) -> None:
+        """One leader to an epoch."""
+        note = read_note(self.paths)
+        if note is not None and self.epochs.setdefault(note.epoch, note.pid) != note.pid:
+            self.findings.append(f"epoch {note.epoch} is led by {self.epochs[note.epoch]} and by {note.pid}")
+
+    def kill(self, *pids: int) -> None:
+        """All at once; a new one for each, and ready."""
+        leads = lock_holder(self.directory, self.group)
+        found = [self.members.pop(pid) for pid in pids]
+        for script, kind, _ in found:
+            script.kill()
+            self.killed[kind] += 1
+            if script.pid == leads:
+                self.leaders_killed.append(time.monotonic())
+        for newcomer in [self.add(kind, mode) for _, kind, mode in found]:
+            newcomer.expect("ready", timeout=END)
+
+    # The end
+
+    def finish(self) -> None:
+        """Who puts stops, who gets drains, one more opener takes what is left; then everything is counted."""
+        (self.logs / "stop").touch()
+        self._end(self.of_kind("producer", "pulse", "caller"))
+        (self.logs / "drain").touch()
+        self._end(self.of_kind("consumer"))
+        self._drain()
+        self._count()
+
+    def _end(self, scripts: list[Script]) -> None:
+        for script in scripts:
+            left_behind = script.expect("done", timeout=END)
+            if left_behind.strip():
+                self.findings.append(f"{script.label} has left behind: {left_behind}")
+            if script.wait(END) != 0:
+                self.findings.append(f"{script.label} ended with {script.wait()}")
+
+    def _drain(self) -> None:
+        queue: GroupQueue[Any] = GroupQueue(self.group, directory=self.directory)
+        with queue, open(self.logs / "consumer-last.log", "w") as log:
+            queue.wait_for_leader(END)
+            while True:
+                try:
+                    item = queue.get(timeout=0.5)
+                except Empty:
+                    break
+                if item[0] != "question":
+                    log.write(f"{item[0]} {item[1]}\n")
+            stats = queue.stats()
+            if (stats.ready, stats.in_flight, stats.failed) != (0, 0, 0):
+                self.findings.append(f"in the end there is something left: {stats}")
+
+    def _count(self) -> None:
+        seen: Counter[tuple[str, int]] = Counter()
+        disorder = 0
+        for log in self.logs.glob("consumer*.log"):
+            newest: dict[str, int] = {}
+            for line in log.read_text().splitlines():
+                source, number = line.split()
+                item = source, int(number)
+                seen[item] += 1
+                disorder += item[1] < newest.get(source, -1)
+                newest[source] = item[1]
+        self.findings += [f"duplicated: {item}, {times} times" for item, times in seen.items() if times > 1]
+        self.received = len(seen)
+        self.flushed = 0
+        lost = []
+        sources = set()
+        for log in [*self.logs.glob("producer*.log"), *self.logs.glob("pulse*.log")]:
+            lines = log.read_text().splitlines()
+            flushed = int(lines[-1].split()[0]) if lines else 0
+            self.flushed += flushed
+            sources.add(log.stem)
+            highest = max((number + 1 for source, number in seen if source == log.stem), default=0)
+            lost += [(log.stem, number) for number in range(max(flushed, highest)) if (log.stem, number) not in seen]
+        self.findings += [f"unexpected: {item}" for item in seen if item[0] not in sources]
+        may_be_gone = self.killed["consumer"]
+        if len(lost) > may_be_gone:
+            self.findings.append(f"lost: {len(lost)}, of which {may_be_gone} may be with killed consumers: {lost[:50]}")
+        if disorder > may_be_gone:
+            self.findings.append(f"out of order: {disorder} times")
+        for log in self.logs.glob("caller*.log"):
+            self.findings += [f"wrong reply of {log.stem}: {line}" for line in log.read_text().splitlines()]
+        self.lost = len(lost)
+
+    def failovers(self) -> list[float]:
+        """Seconds from each leader's death to the next flush of a pulse that lived."""
+        flushes = sorted(
+            float(line.split()[1]) for log in self.logs.glob("pulse*.log") for line in log.read_text().splitlines()
+        )
+        found = []
+        for killed in self.leaders_killed:
+            following = next((when for when in flushes if when > killed), None)
+            if following is not None:
+                found.append(following - killed)
+        return found
