@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks import worker
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 45.0
+PATIENCE = 60.0
 TAIL = 3000
 
 

@@ -8,6 +8,7 @@ Round trips: eight bytes there and back. No journal, no acknowledgement, no othe
 # ruff: noqa: ARG002  # an interface has one signature
 from __future__ import annotations
 
+import io
 import pickle
 import selectors
 import socket
@@ -19,10 +20,11 @@ from benchmarks.contestants.base import Contestant, Plan, Receiver, Sender
 from benchmarks.crew import Crew
 
 BATCH = 1000
-BIG = 1 << 15
+BATCH_BYTES = 1 << 18
+BIG = 1 << 18
 BUFFER = 1 << 20
 HEAD = struct.Struct("<III")
-"""Sizes in the batch, bytes of them all, bytes of out-of-band buffers behind them."""
+"""Pickles in the batch, bytes of them all, bytes of a buffer behind them. No pickles: a large one follows."""
 WORD = struct.Struct("<q")
 
 
@@ -37,34 +39,24 @@ class Socket(Contestant):
 
     def sender(self, address: dict[str, Any], index: int) -> Sender:
         stream = _connect(address)
+        if address["size"] > BIG:
+            return Sender(_big_putter(stream))
         batch: list[bytes] = []
         dumps = pickle.dumps
-
-        def push() -> None:
-            sizes = struct.pack(f"<{len(batch)}I", *map(len, batch))
-            total = sum(map(len, batch))
-            stream.sendall(b"".join((HEAD.pack(len(batch), total, 0), sizes, *batch)))
-            batch.clear()
-
-        def put(obj: Any) -> None:
-            batch.append(dumps(obj, 5))
-            if len(batch) >= BATCH:
-                push()
-
-        def put_big(obj: Any) -> None:
-            buffers: list[pickle.PickleBuffer] = []
-            data = dumps(obj, 5, buffer_callback=buffers.append)
-            raw = [buffer.raw() for buffer in buffers]
-            stream.sendall(HEAD.pack(1, len(data), sum(map(len, raw))) + WORD.pack(len(data))[:4])
-            stream.sendall(data)
-            for piece in raw:
-                stream.sendall(piece)
+        most = max(1, min(BATCH, BATCH_BYTES // address["size"]))
 
         def flush() -> None:
             if batch:
-                push()
+                sizes = struct.pack(f"<{len(batch)}I", *map(len, batch))
+                stream.sendall(b"".join((HEAD.pack(len(batch), sum(map(len, batch)), 0), sizes, *batch)))
+                batch.clear()
 
-        return Sender(put_big if address["size"] > BIG else put, flush=flush)
+        def put(obj: Any) -> None:
+            batch.append(dumps(obj, 5))
+            if len(batch) >= most:
+                flush()
+
+        return Sender(put, flush=flush)
 
     def receiver(self, address: dict[str, Any], index: int) -> Receiver:
         return Receiver(_objects(_listen(address)).__next__)
@@ -119,29 +111,43 @@ def _connect(address: dict[str, Any]) -> socket.socket:
     return stream
 
 
+def _big_putter(stream: socket.socket) -> Callable[[Any], None]:
+    """Bytes go from their object into the socket, arrays from their buffer: nothing is copied but by the kernel."""
+    file = stream.makefile("wb", 1 << 12)
+
+    def put(obj: Any) -> None:
+        if isinstance(obj, bytes):
+            file.write(HEAD.pack(0, 0, 0))
+            pickle.Pickler(file, 5).dump(obj)
+        else:
+            buffers: list[pickle.PickleBuffer] = []
+            data = pickle.dumps(obj, 5, buffer_callback=buffers.append)
+            raw = buffers[0].raw()
+            file.write(HEAD.pack(1, len(data), len(raw)) + struct.pack("<I", len(data)) + data)
+            file.write(raw)
+        file.flush()
+
+    return put
+
+
 def _objects(listener: socket.socket) -> Iterator[Any]:
     stream = listener.accept()[0]
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+    file = io.BufferedReader(socket.SocketIO(stream, "r"), BATCH_BYTES)
     loads = pickle.loads
-    scratch = memoryview(bytearray(4 * BUFFER))
     while True:
-        count, total, beside = HEAD.unpack(_read(stream, scratch[: HEAD.size]))
-        sizes = struct.unpack(f"<{count}I", _read(stream, scratch[: 4 * count]))
-        body = _read(stream, scratch[:total])
+        count, total, beside = HEAD.unpack(file.read(HEAD.size))
+        if not count:
+            yield pickle.Unpickler(file).load()
+            continue
+        sizes = struct.unpack(f"<{count}I", file.read(4 * count))
+        body = memoryview(file.read(total))
         if beside:
-            yield loads(body, buffers=[_read(stream, memoryview(bytearray(beside)))])
+            buffer = bytearray(beside)
+            file.readinto(buffer)
+            yield loads(body, buffers=[buffer])
             continue
         start = 0
         for size in sizes:
             yield loads(body[start : start + size])
             start += size
-
-
-def _read(stream: socket.socket, view: memoryview) -> memoryview:
-    rest = view
-    while rest:
-        got = stream.recv_into(rest)
-        if not got:
-            raise EOFError
-        rest = rest[got:]
-    return view
