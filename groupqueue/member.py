@@ -67,6 +67,7 @@ class Member:
         self.closed_by_exit = False
         self.revived = False
         self._linger: Deadline | None = None
+        self._flush_cancelled = False
         self.lock = threading.RLock()
         self._busy = 0
         self.put_lock = threading.RLock()
@@ -218,15 +219,15 @@ class Member:
         if self.closing:
             return False
         self.closing = True
-        self._linger = Deadline(self.options.linger)
+        self._linger = Deadline(0 if self._flush_cancelled else self.options.linger)
         self._standing.wakeup.set()
         self.driver.notify()
         return True
 
     def cancel_flush(self) -> None:
-        """What is not sent by now need not be."""
+        """What is not sent by now need not be. Of this process only: a child puts and waits for itself."""
+        self._flush_cancelled = True
         self._linger = Deadline(0)
-        self.options.linger = 0
 
     def at_exit(self) -> None:
         if not self.is_closed:
@@ -345,7 +346,7 @@ class Member:
         expired = self._linger is not None and self._linger.expired
         if not self.is_flushed() and not expired:
             return
-        if self.outbox.waiting and self.options.linger != 0:
+        if self.outbox.waiting and not self._flush_cancelled and self.options.linger != 0:
             self._log(logging.WARNING, f"closed with {self.outbox.waiting} item(s) that no leader had taken")
         self._standing.goodbye()
         self._close()

@@ -30,7 +30,8 @@ class Message(Generic[T]):
     `obj` is the object; `wants_reply` whether a `put_wait` waits for it; `attempt` which delivery this is, from 1;
     `sender_pid` the process that put it; `reason` why it is on the failed list, '' otherwise.
 
-    As a context manager it ends itself: done when the block is left, failed when the block raises::
+    As a context manager it ends itself: done when the block is left, failed when the block raises an Exception, and put
+    back to its place when the process is told to end (KeyboardInterrupt, SystemExit): another does the work then::
 
         with q.get_message() as message:
             work(message.obj)
@@ -108,8 +109,10 @@ class Message(Generic[T]):
         if not self._ended:
             if error is None:
                 self.done()
-            else:
+            elif isinstance(error, Exception):
                 self.fail(error)
+            else:
+                self.requeue()
 
     def __del__(self) -> None:
         # Nobody can end it any more, so nobody must wait for that.

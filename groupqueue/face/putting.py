@@ -53,7 +53,7 @@ class Putting(Handle[T]):
             self._put_bounded(entry, block, timeout)
         else:
             pending.append(entry)
-        if member.session.shutdown:
+        if member.session.shutdown or member.closing:
             self._take_back(entry, "put")
         if len(pending) >= BATCH or size >= BIG:
             member.push(wait=size >= BIG or len(pending) >= MAX_PENDING)
@@ -92,7 +92,7 @@ class Putting(Handle[T]):
                     self._put_bounded(entry, block, deadline.remaining())
                 else:
                     pending.append(entry)
-                if member.session.shutdown:
+                if member.session.shutdown or member.closing:
                     self._take_back(entry, "put_many")
                 count += 1
                 if count % CHUNK == 0 or len(payload) >= BIG:
@@ -173,13 +173,16 @@ class Putting(Handle[T]):
             raise ShutDown(f"{what}: group {self._label!r} is shut down")
 
     def _take_back(self, entry: tuple[bytes, Call | None], what: str) -> None:
-        """The group was shut down in the midst of a put: the item is not put, unless it is under way already."""
-        pending = self._member.outbox.pending
-        with self._member.lock:
+        """Shut down or closed in the midst of a put: the item is not put, unless it is under way already."""
+        member = self._member
+        pending = member.outbox.pending
+        with member.lock:
             for index in reversed(range(len(pending))):
                 if pending[index] is entry:
                     del pending[index]
-                    raise ShutDown(f"{what}: group {self._label!r} is shut down")
+                    if member.session.shutdown:
+                        raise ShutDown(f"{what}: group {self._label!r} is shut down")
+                    self._closed(what)
 
     def _too_large(self, size: int) -> NoReturn:
         raise ValueError(
@@ -216,7 +219,7 @@ class Putting(Handle[T]):
             self._put_bounded(entry, True, deadline.remaining())
         else:
             member.outbox.pending.append(entry)
-        if member.session.shutdown:
+        if member.session.shutdown or member.closing:
             self._take_back(entry, what)
         member.push()
 

@@ -23,9 +23,12 @@ PATIENCE = 1.0
 
 
 class Participant(Protocol):
-    """`lock`, an RLock, is held while descriptors are made or let go."""
+    """`lock`, an RLock, is held while descriptors are made or let go. `is_leader`: others here may need it."""
 
     lock: Any
+
+    @property
+    def is_leader(self) -> bool: ...
 
     def after_fork(self) -> None:
         """Called in a forked child: let go of everything inherited and begin anew."""
@@ -114,7 +117,8 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     global _exiting
-    for participant in list(_participants):
+    # Who leads goes last: it may be the only one to take what the others have still to send.
+    for participant in sorted(_participants, key=lambda found: bool(found.is_leader)):
         participant.at_exit()
     _exiting = True
 

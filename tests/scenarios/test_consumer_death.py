@@ -163,3 +163,23 @@ def test_an_item_that_kills_whoever_decodes_it_ends_on_the_failed_list(group):
     heir = open_member(group, mode="client")
     assert heir.do("q.get(timeout=10)") == "after"
     assert leader.do("q.stats().failed") == 1
+
+
+@pytest.mark.parametrize("ending", ["KeyboardInterrupt", "SystemExit"])
+def test_a_message_whose_holder_is_told_to_end_goes_to_another(group, ending):
+    holder = open_leader(group)
+    other = open_member(group, mode="client")
+    asker = open_member(group, mode="client", begin="q.put_wait('work', timeout=20)")
+    holder.do(f"""
+        try:
+            with q.get_message(timeout=10):
+                raise {ending}
+        except {ending}:
+            ended = True
+    """)
+    assert holder.do("ended")
+    other.do("m = q.get_message(timeout=10)")
+    assert other.do("(m.obj, m.attempt)") == ("work", 2)
+    other.do("m.reply('done')")
+    assert asker.result() == "done"
+    assert other.do("len(q.failed())") == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from groupqueue import Empty
@@ -200,6 +203,74 @@ def test_cancel_join_thread_ends_at_once(group):
     with Clock() as clock:
         assert script.wait() == 0
     assert clock.elapsed < 2
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_cancel_join_thread_is_not_passed_on_to_children(group, method):
+    script = run_script(
+        """
+        # cancels, and has children that put
+        import multiprocessing, sys
+        from groupqueue import GroupQueue
+
+        def put(q):
+            for number in range(300):
+                q.put((number, "x" * 2000))
+
+        if __name__ == "__main__":
+            q = GroupQueue(sys.argv[1])
+            q.cancel_join_thread()
+            child = multiprocessing.get_context(sys.argv[2]).Process(target=put, args=(q,))
+            child.start()
+            child.join()
+            say("found", [q.get(timeout=10)[0] for _ in range(300)] == list(range(300)))
+        """,
+        group,
+        method,
+    )
+    assert script.expect("found") == "True"
+
+
+def test_the_handle_that_leads_closes_last(group):
+    script = run_script(
+        """
+        # leads, and puts through other handles
+        import sys
+        from groupqueue import GroupQueue
+        leader = GroupQueue(sys.argv[1])
+        leader.wait_for_leader()
+        producers = [GroupQueue(sys.argv[1], mode="client") for _ in range(8)]
+        for producer in producers:
+            producer.put(1)
+            producer.flush()
+        for producer in producers:
+            producer.put_many([b"x" * 60000] * 40)
+        """,
+        group,
+    )
+    assert script.wait() == 0
+    assert open_leader(group).do("q.qsize()") == 8 * 41
+
+
+def test_a_put_whose_handle_is_closed_in_the_meantime_raises(group, open_queue):
+    inside, closed = threading.Event(), threading.Event()
+
+    class Slow:
+        def __reduce__(self):
+            inside.set()
+            assert closed.wait(20)
+            return str, ("the item",)
+
+    keeps, closes = open_queue(group), open_queue(group)
+    with ThreadPoolExecutor(1) as thread:
+        putting = thread.submit(closes.put, Slow())
+        assert inside.wait(20)
+        closes.close()
+        closes.join_thread()
+        closed.set()
+        with pytest.raises(ValueError, match="closed"):
+            putting.result(20)
+    assert keeps.qsize() == 0
 
 
 def test_after_close_every_call_raises_value_error(group, open_queue):

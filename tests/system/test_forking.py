@@ -18,6 +18,8 @@ from tests.system.children import in_child
 class Witness:
     """A participant that remembers what it was told."""
 
+    is_leader = False
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.told: list[tuple[str, int]] = []
@@ -132,6 +134,7 @@ import os, sys, threading
 from groupqueue.system import forking
 
 class Witness:
+    is_leader = False
     lock = threading.RLock()
     def after_fork(self):
         self.pid = os.getpid()
