@@ -189,8 +189,10 @@ class Crew:
     def send_signal(self, hand: Hand, number: int) -> None:
         """To a worker that is still ours: the number of one that has been waited for may be anybody's."""
         if self._is_alive(hand):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(hand.pid, number)
+            pid = self._hands[hand].pid
+            assert pid is not None
+            assert pid > 0
+            os.kill(pid, number)
 
     def reap(self, hand: Hand) -> None:
         process = self._hands[hand]
