@@ -88,8 +88,11 @@ class Recovery:
                     unreadable.append(segment)
                 self.other = segment
         found.sort(key=lambda entry: entry[0].number)
-        # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint.
+        # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint,
+        # and one that is not whole was about to count. So was the very first, and nothing is accepted before it does.
         for segment in unreadable:
+            if not found and not segment.number and not self._has_items():
+                continue
             if not found or segment.number > found[-1][0].number:
                 self.notes.append(f"{segment.name} has no checkpoint that can be read")
                 self.unreadable.append(segment)
@@ -99,6 +102,9 @@ class Recovery:
             self.other = segment
         self.ledger, first = found[-1]
         return json.loads(bytes(first.body)), self._later_records(self.ledger)
+
+    def _has_items(self) -> bool:
+        return any(name.startswith("items-") for name in os.listdir(self._path))
 
     def _first_record(self, segment: Segment) -> Record | None:
         header = self._header(segment)

@@ -207,6 +207,22 @@ def test_a_ledger_that_cannot_be_read_is_kept(home: Home) -> None:
     assert broken in [home.path(name).read_bytes() for name in home.names()]
 
 
+@pytest.mark.parametrize("kept", [1, 32, 63])
+def test_a_first_ledger_whose_header_was_cut_short_is_no_damage(home: Home, kept: int) -> None:
+    home.lead()
+    for name in home.names():
+        if name != "ledger-0":
+            home.path(name).unlink()
+    path = home.path("ledger-0")
+    data = path.read_bytes()
+    path.write_bytes(data[:kept] + bytes(64 - kept) + data[64:])
+    again = home.lead()
+    assert again.journal.notes == []
+    assert home.names("damaged-") == []
+    again.put(P, 1)
+    assert home.told() == picture(again.state)
+
+
 def test_the_older_ledger_serves_when_the_newer_cannot_be_read(home: Home) -> None:
     life = home.lead()
     life.put(P, 3)
