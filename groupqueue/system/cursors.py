@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from contextlib import suppress
 
 from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
 from groupqueue.system.disk import allocate
@@ -37,11 +38,13 @@ class MemberFile:
             if not try_lock(self._fd):
                 raise OSError(f"cannot lock {new}, which this process has just made")
             os.rename(new, self.path)
+            self._map: mmap.mmap | None = mmap.mmap(self._fd, _SIZE)
         except BaseException:
             os.close(self._fd)
-            os.unlink(new)
+            for path in (new, self.path):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
             raise
-        self._map: mmap.mmap | None = mmap.mmap(self._fd, _SIZE)
         self.words = memoryview(self._map)[:_RING_AT].cast("Q")
         self.ring = memoryview(self._map)[_RING_AT:]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,26 @@ def test_a_file_that_cannot_be_made_leaves_nothing(folder: str, monkeypatch: pyt
 
     monkeypatch.setattr(module, "allocate", full)
     with pytest.raises(OSError, match="No space left"):
+        MemberFile(folder)
+    assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("call", ["os.rename", "mmap.mmap"])
+def test_a_file_whose_making_is_interrupted_at_its_end_leaves_nothing(
+    folder: str, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    from groupqueue.system import cursors as module
+
+    library, _, name = call.partition(".")
+    owner = getattr(module, library)
+    real = getattr(owner, name)
+
+    def interrupted(*args: Any) -> None:
+        real(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(owner, name, interrupted)
         MemberFile(folder)
     assert os.listdir(folder) == []
 
