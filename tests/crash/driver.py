@@ -163,13 +163,20 @@ class Run:
         self._wait(self._is_over, "all to be put, got and finished", self._replace_the_dead)
         self._linger()
         self._shut_down()
-        self._wait(lambda: not any(p.alive and self._is_consumer(p) for p in self._processes), "consumers to leave")
-        living = [process for process in self._processes if process.alive]
-        for process in sorted(living, key=lambda process: process.job is a.lead):
-            process.say(a.CLOSE)
-            self._wait(lambda process=process: not process.alive, f"{process.name} to close")
+        self._wait(
+            lambda: not any(p.alive and self._is_consumer(p) for p in self._processes),
+            "consumers to leave",
+            self._replace_leaders,
+        )
+        while living := [process for process in self._processes if process.alive]:
+            living.sort(key=lambda process: process.job is a.lead)
+            self._close(living[0])
         last = self._start("final", a.look_at_the_end, None)
         self._wait(lambda: not last.alive, "the last look")
+
+    def _close(self, process: _Process) -> None:
+        process.say(a.CLOSE)
+        self._wait(lambda: not process.alive, f"{process.name} to close", self._replace_leaders)
 
     def _start(self, name: str, job: Job, plan: Plan | None) -> _Process:
         life, my_life = os.pipe()
@@ -217,24 +224,29 @@ class Run:
         return "consumer" in process.name
 
     def _replace_the_dead(self) -> None:
-        """The work of the dead goes on: by their like, or, of a leader, by those who may lead."""
+        """The work of the dead goes on, by their like."""
+        self._replace_leaders()
         for process in list(self._processes):
-            if process.alive or "replaced" in process.said or "left" in process.said:
+            if process.alive or process.said & {"replaced", "left"} or process.job in (a.lead, a.lead_and_die):
                 continue
             process.said.add("replaced")
-            if process.job is a.lead_and_die:
-                continue
-            if process.job is a.lead:
-                if not self._clients:
-                    continue
-                self._successors += 1
-                plan = self.case.again if self._successors <= SUCCESSORS else None
-                self._start(f"leader {self._successors + 1}", a.lead, plan)
-                continue
             job = process.job
             if self._is_consumer(process) and self.scenario.successor is not None:
                 job = self.scenario.successor
             self._start(f"{process.name} again", job, None).say(a.GO)
+
+    def _replace_leaders(self) -> None:
+        """Where nobody else may lead, somebody comes who may, while there is anybody to be led."""
+        if not self._clients:
+            return
+        led = any(process.alive and process.job is not a.lead for process in self._processes)
+        for process in list(self._processes):
+            if process.alive or process.job is not a.lead or process.said & {"replaced", "left"} or not led:
+                continue
+            process.said.add("replaced")
+            self._successors += 1
+            plan = self.case.again if self._successors <= SUCCESSORS else None
+            self._start(f"leader {self._successors + 1}", a.lead, plan)
 
     def _linger(self) -> None:
         """What is missing may be on its way still."""
@@ -242,20 +254,21 @@ class Run:
         self._listen(end, lambda: not any(self.history.missing()) and not any(self.history.doubtful()))
 
     def _shut_down(self) -> None:
-        """By whoever lives, unarmed ones last: the armed one is to meet this too."""
+        """By whoever lives, and the armed one first: it is to meet this too."""
         asked = 0
         while True:
             living = [process for process in self._processes if process.alive and "finished" in process.said]
             living.sort(key=lambda process: not process.armed)
-            if living and asked < 2:
-                process = living[0]
-                process.say(a.SHUT)
-            else:
-                process = self._start("closer", a.shut, None)
-            asked += 1
-            self._wait(lambda: not process.alive or "shut" in process.said, "the shutdown")
-            if "shut" in process.said:
+            if living and asked < 2 and self._is_shut_by(living[0]):
                 return
+            if (not living or asked >= 2) and self._is_shut_by(self._start("closer", a.shut, None)):
+                return
+            asked += 1
+
+    def _is_shut_by(self, process: _Process) -> bool:
+        process.say(a.SHUT)
+        self._wait(lambda: not process.alive or "shut" in process.said, "the shutdown", self._replace_leaders)
+        return "shut" in process.said
 
     # Listening
 
@@ -292,7 +305,17 @@ class Run:
             for line in lines:
                 self._on_event(*json.loads(line))
 
+    def _note_strike(self) -> None:
+        """A killed process is one from its last words on: others may tell what follows from it before it is gone."""
+        armed = self._processes[[process.armed for process in self._processes].index(True)].name
+        if self.case.armed == "child" and self.case.plan.action == KILL:
+            armed += " child"
+        if armed not in self.history.killed:
+            self.history.add(armed, "killed", self._shared[Shared.GAP])
+
     def _on_event(self, name: str, kind: str, *rest: Any) -> None:
+        if self._shared[Shared.FIRED] and self.case.plan.action in (KILL, ORPHAN):
+            self._note_strike()
         if kind == "counts":
             for point, phase, count in rest[0]:
                 self.counts[point, phase] = count
@@ -315,8 +338,11 @@ class Run:
         os.close(process.life)
         os.close(process.control)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            if process.armed or process.job in (a.die_holding, a.lead_and_die):
-                self.history.add(process.name, "killed", self._shared[Shared.GAP] if process.armed else 0)
+            if process.armed:
+                if process.name not in self.history.killed:
+                    self.history.add(process.name, "killed", self._shared[Shared.GAP])
+                return
+            if process.name in self.history.killed:
                 return
         if status:
             self.history.find(f"{process.name} ended with status {status}")

@@ -151,11 +151,11 @@ class History:
         if not self.story.held:
             self.find(f"duplicated: {label} by {previous.actor} and {delivery.actor}")
             return
-        if previous.ending == "failed" and self._amnesty and delivery.attempt == 1:
+        if previous.ending == "failed" and self._amnesty and delivery.attempt <= 1 + len(self.killed) + self.raised:
             return
         if delivery.attempt <= previous.attempt:
             self.find(f"attempt: {label} came as {delivery.attempt} after {previous.attempt}")
-        if previous.ended == "requeued":
+        if previous.ending == "requeued":
             return
         if previous.settled:
             self.find(f"duplicated: {label} was {previous.ended} by {previous.actor}, and came again")
@@ -178,15 +178,14 @@ class History:
         self._amnesty = True
 
     def _on_clearing(self, actor: str, source: str) -> None:
-        self._move(source, UNCERTAIN)
+        for item in self.items.values():
+            if item.state != REFUSED:
+                item.state = UNCERTAIN
 
     def _on_cleared(self, actor: str, source: str) -> None:
-        self._move(source, REFUSED)
-
-    def _move(self, source: str, state: str) -> None:
         for (of, _), item in self.items.items():
             if of == source:
-                item.state = state
+                item.state = REFUSED
 
     def _on_raised(self, actor: str, what: str, source: str, number: int) -> None:
         self.raised += 1
@@ -233,9 +232,9 @@ class History:
         for key, item in self.items.items():
             if self.story.held and item.deliveries:
                 last = item.deliveries[-1]
-                if last.actor in self.killed and last.ending not in ("", "requeued") and not last.settled:
-                    if not (item.answered and self.story.answers_finish):
-                        yield key
+                known = last.settled or (item.answered and self.story.answers_finish)
+                if last.actor in self.killed and last.ending not in ("", "requeued") and not known:
+                    yield key
 
     @property
     def allowed_to_miss(self) -> int:

@@ -37,6 +37,7 @@ AFTER = ("after",)
 RECORD = "Segment.append"
 SAID = "Connection.send, Guests._hear, Leader._hear_local, Session.receive"
 
+# fmt: off
 _RECORDS = [
     ("ITEMS", ("plain", "leader"), "not whole it is a torn tail and its producer, unacknowledged, sends it again; whole it is known by its last seq"),
     ("REPLY", ("put_wait", "leader"), "not whole the answer is unsettled and is said again; whole it says itself whether it finishes the item"),
@@ -145,6 +146,7 @@ POINTS = [
     Point("closed", "Standing.become_closed", BOTH, ("plain", "leader"), "everything is flushed by then, and what is let go the kernel lets go as well"),
     Point("fork hook", "Member.after_fork", BOTH, ("forking", "child"), "the copies of the parent's locks go with the child; it has nothing of its own before it joins"),
     Point("fork lets go", "Standing.abandon", BOTH, ("forking", "child"), "copies are closed and never unlocked, so the parent keeps everything"),
-]  # fmt: skip
+]
+# fmt: on
 
 NAMES = {point.name: point for point in POINTS}

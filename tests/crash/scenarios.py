@@ -112,7 +112,7 @@ SCENARIOS = {
             "heir",
             a.put_all,
             a.consume_messages,
-            _held(),
+            _held(one_consumer=False),
             clients=True,
             ancestor=a.lead_and_die,
             armed=("leader", "producer", "consumer"),

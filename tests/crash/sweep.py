@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import select
 import shutil
 import struct
@@ -83,6 +84,21 @@ FIRST = {
 """At which points the leader dies before them."""
 
 
+RAISED = (
+    ("plain", "leading producer", "record ITEMS", "half"),
+    ("plain", "leading consumer", "record GRANT", "after"),
+    ("plain", "producer", "frame Items", "half"),
+    ("plain", "consumer", "frame Grant", "received"),
+    ("rolling", "leading producer", "ledger header", "half"),
+    ("messages", "leading consumer", "record REQUEUE", "after"),
+    ("put_wait", "leading consumer", "frame Reply", "half"),
+)
+"""Where the ordinary test run raises an exception instead."""
+
+TWICE = ("record EPOCH", "segment read", "items begun", "socket bind", "member welcomed", "note written")
+"""Where its leaders die that come after one that was killed."""
+
+
 class Task(NamedTuple):
     """One phase of one point, in one scenario, for one actor and one action: as many runs as it has passages."""
 
@@ -119,7 +135,7 @@ class Result:
 
 
 def run(case: Case, audit: bool = False) -> Outcome:
-    base = tempfile.mkdtemp(prefix="gqcrash-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    base = tempfile.mkdtemp(prefix="gqcrash-", dir="/dev/shm" if os.path.isdir("/dev/shm") else "/tmp")
     try:
         return Run(case, base, audit).execute()
     finally:
@@ -138,14 +154,16 @@ def carry_out(task: Task) -> Result:
         if outcome.findings:
             result.findings.append((outcome.case.command, "\n".join(outcome.findings), outcome.history))
         if outcome.reached < passage:
-            if passage == 1 and result.runs < task.tries:
-                continue
-            break
+            if passage > 1 or result.runs >= task.tries:
+                break
+            continue
         result.passages += 1
         passage += 1
         if passage > task.most:
             result.capped = task.most > 1
             break
+    if not result.passages and task.tries > 1:
+        result.findings.append((outcome.case.command, "the point was never passed", outcome.history))
     return result
 
 
@@ -195,13 +213,21 @@ def recovery_tasks(scenarios: Iterable[str], most: int) -> list[Task]:
     ]
 
 
-def slice_tasks(action: str = KILL) -> list[Task]:
-    """The first passage of every phase of every point, in the scenario where it matters most."""
-    return [
-        Task(*(point.reader if phase == "received" else point.home), point.name, phase, action, 1, tries=5)
-        for point in POINTS
-        for phase in point.phases
-    ]
+def slice_tasks() -> list[Task]:
+    """The first passage of every point in the scenario where it matters most, and some of the rest.
+
+    Of a write the phases that no neighbour has: half of it, and all of it; of a frame half of it, and that it was read.
+    """
+    tasks = []
+    for point in POINTS:
+        for phase in point.phases:
+            if (phase == "before" and "half" in point.phases) or (phase == "after" and "received" in point.phases):
+                continue
+            home = point.reader if phase == "received" else point.home
+            tasks.append(Task(*home, point.name, phase, KILL, 1, tries=5))
+    tasks += [Task(*where, action, 1, tries=5) for action in EXCEPTIONS for where in RAISED]
+    tasks += [Task("plain", "leader", name, "after", KILL, 1, FIRST["plain"][0], tries=5) for name in TWICE]
+    return tasks
 
 
 # Carrying them out
@@ -289,7 +315,8 @@ def report(results: list[Result], tasks: list[Task], seconds: float) -> str:
         f"{len(points)} of {len(POINTS)} points, {len(phases)} of {whole} phases, "
         f"{sum(result.kills for result in results)} times it struck, {seconds:.0f} s"
     )
-    never = [f"{point.name} {phase}" for point in POINTS for phase in point.phases if (point.name, phase) not in phases]
+    sought = {(task.point, task.phase) for task in tasks}
+    never = sorted(f"{point} {phase}" for point, phase in sought - phases)
     if never:
         lines.append(f"never passed: {', '.join(never)}")
     capped = Counter(f"{result.task.point} {result.task.phase}" for result in results if result.capped)
@@ -333,6 +360,7 @@ def main() -> int:
     parser.add_argument("--again-passage", type=int, default=1)
     parser.add_argument("--recovery", action="store_true", help="kill in recovery as well, three times in a row")
     parser.add_argument("--slice", action="store_true", help="the part that the ordinary test run makes")
+    parser.add_argument("--untouched", action="store_true", help="one run of each with nobody killed, and audited")
     parser.add_argument("--times", type=int, default=1, help="repeat the one run")
     parser.add_argument("--most", type=int, default=MOST_PASSAGES, help="passages of one phase at most")
     parser.add_argument("--jobs", type=int, default=1)
@@ -342,6 +370,8 @@ def main() -> int:
     warm_up()
     if asked.passage or asked.times > 1:
         return _repeat(asked)
+    if asked.untouched:
+        return _audit()
     began = time.monotonic()
     tasks = _chosen(asked)
     results = carry_out_all(tasks, asked.jobs, asked.minutes, _Progress(asked.verbose))
@@ -362,11 +392,26 @@ def _chosen(asked: argparse.Namespace) -> list[Task]:
         tasks = [task for kind in EXCEPTIONS for task in all_tasks(scenarios, asked.actor, kind, asked.most)]
     else:
         tasks = all_tasks(scenarios, asked.actor, asked.action, asked.most)
+    # Shuffled, always in the same way: what there is no time for is then a bit of everything.
+    random.Random(1).shuffle(tasks)
     return [
         task
         for task in tasks
         if (not asked.point or task.point == asked.point) and (not asked.phase or task.phase == asked.phase)
     ]
+
+
+def _audit() -> int:
+    """What an untouched run finds, or changes outside of every point."""
+    bad = 0
+    for name, scenario in SCENARIOS.items():
+        for armed in scenario.armed:
+            outcome = run(Case(name, armed, Plan()), audit=True)
+            for found in (*outcome.findings, *(f"outside every point: {stray}" for stray in sorted(outcome.strays))):
+                bad += 1
+                print(f"{name}, {armed}: {found}")
+            print(f"{name}, {armed}: {len(outcome.counts)} points, {sum(outcome.counts.values())} passages")
+    return 1 if bad else 0
 
 
 def _repeat(asked: argparse.Namespace) -> int:

@@ -83,8 +83,8 @@ def test_a_file_whose_making_is_interrupted_at_its_end_leaves_nothing(
         real(*args)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(owner, name, interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
         MemberFile(folder)
     assert os.listdir(folder) == []
 
