@@ -82,7 +82,7 @@ SCENARIOS = {
         Scenario(
             "bounded",
             a.put_bounded,
-            a.consume,
+            a.consume_steadily,
             lambda: Story(maxsize=4),
             options={"maxsize": 4},
             others=(("rival", a.put_bounded),),
