@@ -360,7 +360,7 @@ def main() -> int:
     parser.add_argument("--again-passage", type=int, default=1)
     parser.add_argument("--recovery", action="store_true", help="kill in recovery as well, three times in a row")
     parser.add_argument("--slice", action="store_true", help="the part that the ordinary test run makes")
-    parser.add_argument("--untouched", action="store_true", help="one run of each with nobody killed, and audited")
+    parser.add_argument("--untouched", action="store_true", help="a run of each scenario with nobody killed, audited")
     parser.add_argument("--times", type=int, default=1, help="repeat the one run")
     parser.add_argument("--most", type=int, default=MOST_PASSAGES, help="passages of one phase at most")
     parser.add_argument("--jobs", type=int, default=1)
@@ -405,7 +405,7 @@ def _audit() -> int:
     """What an untouched run finds, or changes outside of every point."""
     bad = 0
     for name, scenario in SCENARIOS.items():
-        for armed in scenario.armed:
+        for armed in scenario.armed if name == "plain" else scenario.armed[:1]:
             outcome = run(Case(name, armed, Plan()), audit=True)
             for found in (*outcome.findings, *(f"outside every point: {stray}" for stray in sorted(outcome.strays))):
                 bad += 1

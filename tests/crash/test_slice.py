@@ -13,7 +13,8 @@ import pytest
 
 from tests.helpers import ROOT, SOAK, within
 
-JOBS = 2
+JOBS = 3
+"""Runs wait more than they compute: these keep two cores busy."""
 
 soak_only = pytest.mark.skipif(SOAK == 1, reason="takes an hour: GROUPQUEUE_SOAK=20")
 
