@@ -456,7 +456,8 @@ def operate(actor: Actor) -> None:
         actor.tell("error", "peek does not see what was flushed")
     actor.tell("clearing", source)
     actor.call("clear", queue.clear)
-    actor.tell("cleared", source)
+    if not crowded:
+        actor.tell("cleared", source)
     actor.shared[Shared.OPEN] = 1
     if future is not None:
         try:
