@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import selectors
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -348,14 +349,20 @@ class Member:
             return
         if self.outbox.waiting and not self._flush_cancelled and self.options.linger != 0:
             self._log(logging.WARNING, f"closed with {self.outbox.waiting} item(s) that no leader had taken")
-        self._standing.goodbye()
-        self._close()
+        # Whoever decodes has either taken its item before the leader hears of the end, or never will.
+        with self.inbox_lock:
+            # A crash is a death like any other: what this process held may be what ended it.
+            if not forking.is_crashing():
+                self._standing.goodbye()
+            self._close()
 
     def _close(self) -> None:
         self._standing.become_closed()
         forking.unregister(self)
         self.driver.stop()
         self._close_wakeup()
+        # Nobody will answer them any more; whoever waits for one is told.
+        self.session.completed += self.outbox.open_calls()
 
     def _close_wakeup(self) -> None:
         """The last to poll closes it: a poll that lost the descriptor would not wake. No poll begins after the end."""
@@ -385,11 +392,17 @@ class Member:
                 call = completed.popleft()
             except IndexError:
                 break
-            if call.callback is not None:
-                call.callback(call)
+            callback, call.callback = call.callback, None
+            if callback is not None:
+                callback(call)
         while self._logs:
             try:
                 level, text, error = self._logs.popleft()
             except IndexError:
                 return
-            logger.log(level, "%s", text, exc_info=error)
+            try:
+                logger.log(level, "%s", text, exc_info=error)
+            except Exception:
+                # A handler of the program's that raises must not end the thread on which the group depends.
+                if logging.raiseExceptions:
+                    traceback.print_exc()

@@ -36,7 +36,7 @@ class Message(Generic[T]):
         with q.get_message() as message:
             work(message.obj)
 
-    A second ending raises ValueError.
+    A second ending raises ValueError, and so does one after the handle was closed, when the item has gone to another.
     """
 
     __slots__ = ("_ended", "_endings", "_id", "_lock", "attempt", "obj", "reason", "sender_pid", "wants_reply")
@@ -60,7 +60,7 @@ class Message(Generic[T]):
         self._id = item_id
         self._endings = endings
         self._ended = "" if endings is not None else "only looked at"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def is_ended(self) -> bool:
@@ -97,8 +97,13 @@ class Message(Generic[T]):
             if self._ended:
                 raise ValueError(f"this message has been {self._ended} already")
             assert self._endings is not None
-            act(self._endings)
+            # Before the act, for a signal handler on top of it may end the message too.
             self._ended = how
+            try:
+                act(self._endings)
+            except BaseException:
+                self._ended = ""
+                raise
 
     def __enter__(self) -> Message[T]:
         return self
@@ -119,7 +124,10 @@ class Message(Generic[T]):
         if not getattr(self, "_ended", "never made"):
             assert self._endings is not None
             self._ended = "dropped"
-            self._endings.requeue(self._id, self.attempt)
+            try:
+                self._endings.requeue(self._id, self.attempt)
+            except ValueError:
+                pass
 
     def __repr__(self) -> str:
         state = self._ended or ("waits for a reply" if self.wants_reply else "held")

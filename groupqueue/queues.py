@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from threading import get_ident
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from groupqueue import serializers
 from groupqueue.core import messages as m
@@ -24,11 +24,14 @@ from groupqueue.face.operating import Operating
 from groupqueue.face.putting import Putting
 from groupqueue.member import Member
 from groupqueue.options import MAX_ITEM_BYTES, Options
+from groupqueue.serializers.custom import CustomSerializer
 from groupqueue.system import paths
 from groupqueue.system.membership import remove_group, sweep
 from groupqueue.waits import Waits
 
 __all__ = ["GroupQueue", "JoinableGroupQueue"]
+
+Q = TypeVar("Q", bound="GroupQueue[Any]")
 
 
 class GroupQueue(Putting[T], Getting[T], Operating[T]):
@@ -91,7 +94,7 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
         paths.make_directory(directory, name or "(anonymous)")
         sweep(directory)
         self._custom = serializer
-        chosen = serializer if serializer is not None else serializers.default_serializer()
+        chosen = serializers.default_serializer() if serializer is None else CustomSerializer(serializer)
         self._dumps = chosen.dumps
         self._loads = chosen.loads
         self._max_item_bytes = options.max_item_bytes
@@ -129,7 +132,7 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
         """Neither close nor exit wait for unsent items from now on: they may be lost."""
         self._member.cancel_flush()
 
-    def __enter__(self) -> GroupQueue[T]:
+    def __enter__(self: Q) -> Q:  # noqa: PYI019  # Self is of Python 3.11
         return self
 
     def __exit__(

@@ -71,5 +71,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def pytest_configure() -> None:
+    # Of a shell's background job SIGINT is ignored, and every process that a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_report_header() -> str:
     return f"groupqueue: soak x{helpers.SOAK:g}, {os.cpu_count()} cpus"

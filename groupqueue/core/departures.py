@@ -3,7 +3,8 @@ What becomes of a member's things when it goes.
 
 What it was granted and has not taken goes back to its lanes. What it held goes back too, as another attempt; a death
 counts against the item, which ends on the failed list once it has seen `max_attempts` of them, while closing is
-nobody's fault. Replies that it did not hear are forgotten. At the end the journal knows no more of it than that.
+nobody's fault. But an item that was being decoded when its consumer closed counts as one that it died of: the decoding
+may have ended the process. Replies that it did not hear are forgotten. At the end the journal knows no more of it.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ class Departures:
         state = self._state
         known = member in state.grants or member in state.last_seq
         grants = state.grants.get(member)
+        opened: int | None = None
         if grants is not None:
             self._progress.advance(member)
-            if death:
-                self._progress.hold_opened(member)
+            opened = self._progress.hold_opened(member)
             if grants.end > grants.taken:
                 self._recorder.returned(member, grants.taken)
         # The youngest first: each then joins what came back before it.
         for item in reversed(state.held_by(member)):
             known = True
-            self._bring_back(item, death)
+            self._bring_back(item, death or item == opened)
         self._replies.drop(member)
         if known:
             self._recorder.gone(member)

@@ -65,6 +65,11 @@ class Outbox:
         """How many items were ever put here."""
         return self.last_seq + len(self.pending)
 
+    def open_calls(self) -> list[Call]:
+        """Those that have no answer, in the order in which they were put."""
+        cut = [call for call in self.calls.values() if call.answer is None]
+        return cut + [call for _, call in self.pending if call is not None]
+
     def restart(self) -> None:
         """A new connection: everything unconfirmed is to be sent, again."""
         self._sent = 0

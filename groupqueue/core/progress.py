@@ -49,10 +49,12 @@ class Progress:
             if grants.end > grants.taken:
                 self.advance(member)
 
-    def hold_opened(self, member: int) -> None:
-        """An item whose decoding its consumer did not survive was held: it may be what killed it."""
+    def hold_opened(self, member: int) -> int | None:
+        """The item, if any, whose decoding its consumer has begun and not ended: it is held from here on."""
         grants = self._state.grants[member]
         position = grants.taken
         if grants.end > position and self._cursors.opened(member) == position + 1:
             held = [item for _, item in grants.positions(position, position + 1)]
             self._recorder.taken(member, position + 1, held)
+            return held[0] if held else None
+        return None

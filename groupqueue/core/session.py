@@ -20,7 +20,9 @@ from groupqueue.core.results import unpack_result
 
 
 class Session:
-    """See the module. `getters` and `putters` hold a token for each thread that waits to get, or for room to put."""
+    """See the module. `dropped`: the group was shut down at once, with items of ours on their way.
+
+    `getters` and `putters` hold a token for each thread that waits to get, or for room to put."""
 
     def __init__(self, member: int, pid: int, mode: str, outbox: Outbox, inbox: Inbox, words: memoryview) -> None:
         self.member = member
@@ -32,6 +34,7 @@ class Session:
         self.putters: set[object] = set()
         self.shutdown = 0
         self.drained = False
+        self.dropped = False
         self.misplaced = False
         self.put_limit = 0
         self.was_granted = False
@@ -169,7 +172,7 @@ class Session:
         if self._credit_ticket and self._credit_ticket != self._credit_told:
             self._credit_told = self._credit_ticket
             out.append(m.WantCredit(len(self.putters), self._credit_ticket))
-        elif self.putters and not self._credit_told:
+        elif self.putters and not self._credit_told and len(self.putters) > self.credit:
             self._credit_told = -1
             out.append(m.WantCredit(len(self.putters), 0))
         elif not self.putters and self._credit_told == -1:
@@ -229,7 +232,7 @@ class Session:
                     del self.outbox.calls[message.seq]
         elif kind is m.Shutdown:
             assert isinstance(message, m.Shutdown)
-            self.shutdown = message.state
+            self._on_shutdown(message.state)
         elif kind is m.Welcome:
             assert isinstance(message, m.Welcome)
             self._on_welcome(message)
@@ -247,9 +250,14 @@ class Session:
 
     def _on_welcome(self, welcome: m.Welcome) -> None:
         self.welcome = welcome
-        self.shutdown = welcome.shutdown
         self._unclaim(self.outbox.ack(welcome.last_seq))
+        self._on_shutdown(welcome.shutdown)
         self.misplaced = welcome.position < self.inbox.received
+
+    def _on_shutdown(self, state: int) -> None:
+        self.shutdown = state
+        if state == 2 and self.outbox.waiting:
+            self.dropped = True
 
     def _on_nothing(self, ticket: int) -> None:
         if ticket and ticket == self._credit_ticket:

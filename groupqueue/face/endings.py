@@ -18,24 +18,42 @@ class Endings:
 
     def __init__(self, member: Member, dumps: Callable[[Any], bytes]) -> None:
         self._member = member
+        self._holder = member.session.member
         self._dumps = dumps
 
+    def _say(self, verdict: Verdict) -> None:
+        member = self._member
+        if member.is_closed or member.session.member != self._holder:
+            raise ValueError(
+                f"group {member.paths.name!r}: the handle that got this message is closed, or is a forked child's copy "
+                "of it; the item is not this process's to end"
+            )
+        member.say(verdict)
+
     def answer(self, item_id: int, attempt: int, value: object) -> None:
-        self._member.say(Verdict(m.Answer, item_id, attempt, m.REPLY_VALUE, True, self._dumps(value)))
+        self._say(Verdict(m.Answer, item_id, attempt, m.REPLY_VALUE, True, self._dumps(value)))
 
     def raise_to_caller(self, item_id: int, attempt: int, error: BaseException) -> None:
         status, body = encode_exception(error, self._dumps)
-        self._member.say(Verdict(m.Answer, item_id, attempt, status, True, body))
+        self._say(Verdict(m.Answer, item_id, attempt, status, True, body))
 
     def finish(self, item_id: int, attempt: int) -> None:
-        self._member.say(Verdict(m.Done, item_id, attempt))
+        self._say(Verdict(m.Done, item_id, attempt))
 
     def fail(self, item_id: int, attempt: int, error: BaseException) -> None:
-        text = f"{type(error).__name__}: {error}"
-        self._member.say(Verdict(m.Fail, item_id, attempt, body=text.encode("utf-8", "replace")))
+        text = f"{type(error).__name__}: {text_of(error)}"
+        self._say(Verdict(m.Fail, item_id, attempt, body=text.encode("utf-8", "replace")))
 
     def requeue(self, item_id: int, attempt: int) -> None:
-        self._member.say(Verdict(m.Requeue, item_id, attempt))
+        self._say(Verdict(m.Requeue, item_id, attempt))
+
+
+def text_of(error: BaseException) -> str:
+    """What the error says, also if that is not to be had."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"(its text cannot be had: {type(another).__name__})"
 
 
 def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[int, bytes]:
@@ -48,7 +66,7 @@ def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tup
         kind = type(error)
         told = {
             "type_name": f"{kind.__module__}.{kind.__qualname__}",
-            "text": str(error),
+            "text": text_of(error),
             "traceback": "".join(traceback.format_exception(kind, error, error.__traceback__)),
         }
         return m.REPLY_TEXT, json.dumps(told).encode()

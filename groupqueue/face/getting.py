@@ -12,7 +12,7 @@ from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError, Empty, ShutDown
-from groupqueue.face.endings import Endings
+from groupqueue.face.endings import Endings, text_of
 from groupqueue.face.handle import NO_LEADER, Handle, T
 from groupqueue.message import Message
 from groupqueue.system.deadline import Deadline
@@ -49,7 +49,8 @@ class Getting(Handle[T]):
     def get_many(self, max_items: int, block: bool = True, timeout: float | None = None) -> list[T]:
         """A list of up to `max_items` objects; waits for the first only. Raises as get does, if there is no first.
 
-        An item behind the first that cannot be decoded ends the list; the next get raises its DecodeError.
+        An item that a `put_wait` waits for is the last of its list: `reply` answers it. One behind the first that
+        cannot be decoded ends the list; the next get raises its DecodeError.
         """
         if max_items < 1:
             raise ValueError(f"max_items must be at least 1, not {max_items!r}")
@@ -57,13 +58,18 @@ class Getting(Handle[T]):
         member.session.wanted = max_items
         try:
             found = [self._receive(block, timeout)]
-            while len(found) < max_items:
+            while len(found) < max_items and not self._is_asked():
                 try:
                     found.append(self._receive(False, None, patient=False))
                 except (Empty, ShutDown):
                     break
                 except DecodeError as error:
                     self._member.holdings.defer(error)
+                    break
+                except ValueError:
+                    # Closed in the meantime: what was got by then is the caller's all the same.
+                    if not member.closing:
+                        raise
                     break
         finally:
             member.session.wanted = 1
@@ -105,6 +111,11 @@ class Getting(Handle[T]):
         self._end_current()
 
     # Beneath
+
+    def _is_asked(self) -> bool:
+        """Whether somebody waits for this thread's reply."""
+        item = self._member.holdings.current.get(get_ident())
+        return item is not None and bool(item.flags & m.WANTS_REPLY)
 
     def _receive(self, block: bool, timeout: float | None, patient: bool = True) -> Any:
         self._end_current()
@@ -159,12 +170,14 @@ class Getting(Handle[T]):
         return item
 
     def _cannot_decode(self, item: Item) -> NoReturn:
-        text = f"{type(item.error).__name__}: {item.error}"
+        assert item.error is not None
+        text = f"{type(item.error).__name__}: {text_of(item.error)}"
+        reason = f"cannot be decoded: {text}"
         self._member.inbox.in_hand.pop(get_ident(), None)
         if item.flags & m.WANTS_REPLY:
             body = json.dumps({"type_name": "groupqueue.DecodeError", "text": text}).encode()
             self._member.say(Verdict(m.Answer, item.id, item.attempt, m.REPLY_TEXT, False, body))
-        self._member.say(Verdict(m.Fail, item.id, item.attempt, body=f"cannot be decoded: {text}".encode()))
+        self._member.say(Verdict(m.Fail, item.id, item.attempt, body=reason.encode("utf-8", "replace")))
         raise DecodeError(
             f"group {self._label!r}: an item of {len(item.payload)} bytes from process {item.pid} cannot be rebuilt in "
             f"this process ({text}); it is on the failed list",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from groupqueue.exceptions import ClosedError, DecodeError
+from groupqueue.face.endings import text_of
 from groupqueue.face.handle import NO_LEADER, Handle, T
 from groupqueue.message import Message
 from groupqueue.stats import Stats
@@ -98,7 +99,7 @@ class Operating(Handle[T]):
             try:
                 obj = self._loads(payload)
             except Exception as error:
-                obj = DecodeError(f"cannot be rebuilt in this process: {error}", bytes(payload), about["pid"])
+                obj = DecodeError(f"cannot be rebuilt in this process: {text_of(error)}", bytes(payload), about["pid"])
             found.append(
                 Message(
                     obj,

@@ -151,13 +151,19 @@ class Putting(Handle[T]):
         return future
 
     def flush(self, timeout: float | None = None) -> None:
-        """Returns when the leader has everything that this handle has put; TimeoutError if not within `timeout` s."""
+        """Returns when the leader has everything that this handle has put; TimeoutError if not within `timeout` s.
+
+        ShutDown if the group was shut down at once, and what was on its way is dropped with the rest.
+        """
         member = self._member
         member.push()
         if not member.wait(lambda: member.is_flushed() or member.is_closed, Deadline(timeout)):
             raise TimeoutError(
                 f"group {self._label!r}: {member.outbox.waiting} item(s) not confirmed by a leader within {timeout} s"
             )
+        if member.session.dropped:
+            member.session.dropped = False
+            raise ShutDown(f"flush: group {self._label!r} was shut down, and what was on its way is dropped")
 
     # Beneath
 

@@ -8,13 +8,20 @@ import time
 
 now = time.monotonic
 
+# Some three years: more than a poll, or a lock, can be told to wait.
+_NEVER = 1e8
+
 
 class Deadline:
-    """`timeout` seconds from now; None is never."""
+    """`timeout` seconds from now, a negative one is now; None, and infinity, is never. ValueError if it is nan."""
 
     __slots__ = ("_end",)
 
     def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and not timeout < _NEVER:
+            if timeout != timeout:
+                raise ValueError("timeout must be a number of seconds or None, not nan")
+            timeout = None
         self._end = None if timeout is None else now() + max(timeout, 0.0)
 
     @property

@@ -17,6 +17,7 @@ lock.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from threading import get_ident
@@ -26,6 +27,7 @@ from groupqueue.system.deadline import Deadline
 STEP_IN = 0.001
 ORPHANED = 0.02
 PARK = 1.0
+AFTER_ERROR = 0.05
 
 
 class _Waiter:
@@ -181,6 +183,18 @@ class Driver:
             pass
 
     def _run(self) -> None:
+        while not self._stopped:
+            try:
+                self._serve()
+            except BaseException:
+                # What foreign code raised on this thread (a callback's SystemExit, an exception injected) is reported
+                # like any thread's end, but others depend on this one.
+                if self._stopped:
+                    raise
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                self._bell.acquire(timeout=AFTER_ERROR)
+
+    def _serve(self) -> None:
         seen = -1
         vacant = 0.0
         while not self._stopped:

@@ -39,6 +39,7 @@ class Participant(Protocol):
 
 _participants: weakref.WeakSet[Any] = weakref.WeakSet()
 _finalizer: Any = None
+_ends = False
 _exiting = False
 _taken: dict[int, list[Any]] = {}
 
@@ -59,6 +60,12 @@ def unregister(participant: Participant) -> None:
 def is_exiting() -> bool:
     """Whether `at_exit` has been called: what is put from now on must leave at once."""
     return _exiting
+
+
+def is_crashing() -> bool:
+    """Whether the interpreter exits because of an exception that nobody caught: other than being told to end."""
+    error = getattr(sys, "last_type", None)
+    return _ends and error is not None and issubclass(error, Exception) and not hasattr(sys, "ps1")
 
 
 def hook_multiprocessing() -> None:
@@ -106,8 +113,8 @@ def _give_back() -> None:
 
 
 def _after_fork() -> None:
-    global _exiting, gate
-    _exiting = False
+    global _ends, _exiting, gate
+    _ends = _exiting = False
     _give_back()
     _taken.clear()
     gate = threading.RLock()
@@ -116,7 +123,8 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    global _exiting
+    global _ends, _exiting
+    _ends = True
     # Who leads goes last: it may be the only one to take what the others have still to send.
     for participant in sorted(_participants, key=lambda found: bool(found.is_leader)):
         participant.at_exit()

@@ -8,18 +8,20 @@ joined by itself, so a group never looks deserted in between.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import time
 from typing import NamedTuple
 
-from groupqueue.exceptions import GroupBusyError, GroupMismatchError
+from groupqueue.exceptions import GroupBusyError, GroupDirectoryError, GroupMismatchError
 from groupqueue.system import paths as p
 from groupqueue.system.locks import is_same_file, try_lock
 
 _PATIENCE = 5.0
 _STALE_NEW = 60.0
+_CONTENTS = frozenset(("group", "journal", "lock", "members", "socket", "socket~"))
 
 
 class Terms(NamedTuple):
@@ -48,10 +50,9 @@ class Membership:
                 p.check_directory(paths.folder, paths.name)
             try:
                 for folder in (paths.members, paths.journal):
-                    if not os.path.isdir(folder):
-                        os.mkdir(folder, 0o700)
+                    _make_folder(folder, paths.name)
                 fd = os.open(paths.group, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            except (FileNotFoundError, FileExistsError):
+            except FileNotFoundError:
                 continue
             try:
                 found = cls._settle(paths, fd, maxsize)
@@ -106,6 +107,16 @@ class Membership:
             self._fd = -1
 
 
+def _make_folder(path: str, group: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
+            raise GroupDirectoryError(
+                errno.ENOTDIR, f"group {group!r}: {path} is not a directory; move it away, or unlink the group"
+            ) from None
+
+
 def read_terms(fd: int) -> Terms:
     try:
         found = json.loads(os.pread(fd, 4096, 0))
@@ -136,8 +147,18 @@ def create_anonymous(directory: str, maxsize: int | None) -> Membership:
 
 
 def remove_group(paths: p.GroupPaths) -> None:
-    """Removes a group that has no members: GroupBusyError if it has, FileNotFoundError if there is none."""
+    """Removes a group that has no members: GroupBusyError if it has, FileNotFoundError if there is none.
+
+    GroupDirectoryError, and nothing is removed, if there is something in the folder that no group has.
+    """
     p.check_directory(paths.folder, paths.name)
+    strangers = sorted(name for name in os.listdir(paths.folder) if name not in _CONTENTS)
+    if strangers:
+        raise GroupDirectoryError(
+            errno.ENOTEMPTY,
+            f"cannot remove group {paths.name!r}: {paths.folder} is no group, or not only: it has {strangers[0]!r}; "
+            "remove that first if it is nobody's",
+        )
     try:
         fd = os.open(paths.group, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -58,7 +58,12 @@ def check_name(name: object) -> str:
 
 def default_directory() -> str:
     """`$GROUPQUEUE_DIR`, else a folder in /tmp for this user, the same in every process whatever its environment."""
-    return os.environ.get("GROUPQUEUE_DIR") or f"/tmp/groupqueue-{os.geteuid()}"
+    directory = os.environ.get("GROUPQUEUE_DIR") or f"/tmp/groupqueue-{os.geteuid()}"
+    if not os.path.isabs(directory):
+        raise ValueError(
+            f"GROUPQUEUE_DIR is {directory!r}, which is another folder in each working directory: make it absolute"
+        )
+    return directory
 
 
 def resolve_directory(directory: str | os.PathLike[str] | None) -> str:
@@ -92,12 +97,14 @@ def make_directory(path: str, group: str) -> None:
     Raises GroupDirectoryError otherwise.
     """
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if not os.path.lexists(path):
-            try:
-                os.mkdir(path, 0o700)
-            except FileExistsError:
-                pass
+        os.makedirs(os.path.dirname(os.path.dirname(path)), exist_ok=True)
+        # The folder above may be the groups' directory, which somebody has removed: nobody but us, there too.
+        for folder in (os.path.dirname(path), path):
+            if not os.path.lexists(folder):
+                try:
+                    os.mkdir(folder, 0o700)
+                except FileExistsError:
+                    pass
     except OSError as error:
         raise GroupDirectoryError(
             error.errno or errno.EIO, f"group {group!r}: cannot make the directory {path}: {error.strerror}"

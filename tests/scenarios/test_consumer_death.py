@@ -42,7 +42,7 @@ def test_a_message_whose_holder_died_goes_to_another_as_the_second_attempt(group
     victim.kill()
     heir.result()
     assert heir.do("(m.obj, m.attempt)") == ("work", 2)
-    heir.do("m.done()")
+    heir.do("m.done(); q.flush()")
     assert leader.do("(q.qsize(), q.stats().in_flight)") == (0, 0)
 
 
