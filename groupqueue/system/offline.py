@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.journal import Journal
@@ -11,38 +11,54 @@ from groupqueue.system.paths import GroupPaths
 _TRIES = 5
 
 
+class Reading(NamedTuple):
+    """`fields` of `Stats`, and `notes` on damage. Under a leader that writes a note may be of what is half-written."""
+
+    fields: dict[str, Any]
+    notes: list[str]
+
+
 def inspect(paths: GroupPaths) -> dict[str, Any]:
     """The fields of `Stats` that a directory can tell; all of them 0 for a group that is not there."""
+    return read(paths).fields
+
+
+def read(paths: GroupPaths) -> Reading:
+    """All that the directory tells. Raises GroupVersionError for a journal of another version."""
     for _ in range(_TRIES):
         try:
             return _read(paths)
         except FileNotFoundError:
             # A leader has come, and removed a segment between our looking and our opening.
             continue
-    return {"epoch": 0, "ready": 0}
+    return Reading({"epoch": 0, "ready": 0}, [])
 
 
-def _read(paths: GroupPaths) -> dict[str, Any]:
+def _read(paths: GroupPaths) -> Reading:
     journal = Journal(paths.journal, paths.name)
     try:
         state = journal.recover(read_only=True)
         cursors = Cursors(paths.members)
-        taken = 0
+        taken = held = 0
         try:
             for member, grants in state.grants.items():
-                taken += max((cursors.taken(member) or grants.taken) - grants.taken, 0)
+                cursor = min(cursors.taken(member) or 0, grants.end)
+                if cursor > grants.taken:
+                    taken += cursor - grants.taken
+                    held += len(cursors.held(member, grants.taken, cursor))
         finally:
             cursors.close()
-        return {
+        fields = {
             "epoch": state.epoch,
             "ready": max(state.queued - taken, 0),
-            "in_flight": len(state.held),
+            "in_flight": len(state.held) + held,
             "failed": len(state.failed),
             "bytes": state.bytes,
             "total_put": state.total_put,
-            "total_finished": state.total_finished,
+            "total_finished": state.total_finished + taken - held,
             "lost": state.lost,
             "shutdown": state.shutdown,
         }
+        return Reading(fields, list(journal.notes))
     finally:
         journal.close()

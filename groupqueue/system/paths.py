@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import sys
+from typing import NamedTuple
 
 from groupqueue.exceptions import GroupDirectoryError
 
@@ -114,29 +115,43 @@ def make_directory(path: str, group: str) -> None:
 
 def check_directory(path: str, group: str) -> None:
     """See `make_directory`; FileNotFoundError if there is none."""
+    fault = find_fault(path)
+    if fault is not None:
+        raise GroupDirectoryError(fault.errno, f"group {group!r}: the directory {path} {fault.problem}; {fault.remedy}")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a directory, and what to do about it."""
+
+    errno: int
+    problem: str
+    remedy: str
+
+
+def find_fault(path: str) -> Fault | None:
+    """Why groups cannot safely live in this directory; None if they can, FileNotFoundError if there is none."""
     found = os.lstat(path)
-    problem = ""
-    remedy = ""
     if stat.S_ISLNK(found.st_mode):
-        problem, remedy = "is a symbolic link", "name the directory itself"
-    elif not stat.S_ISDIR(found.st_mode):
-        problem, remedy = "is not a directory", "name another"
-    elif found.st_uid != os.geteuid():
-        problem = f"belongs to user {found.st_uid}, this process runs as {os.geteuid()}"
-        remedy = (
-            "only processes of one user share a group: use a directory of this user's (GROUPQUEUE_DIR or directory=)"
+        return Fault(errno.EPERM, "is a symbolic link", "name the directory itself")
+    if not stat.S_ISDIR(found.st_mode):
+        return Fault(errno.EPERM, "is not a directory", "name another")
+    if found.st_uid != os.geteuid():
+        return Fault(
+            errno.EPERM,
+            f"belongs to user {found.st_uid}, this process runs as {os.geteuid()}",
+            "only processes of one user share a group: use a directory of this user's (GROUPQUEUE_DIR or directory=)",
         )
-    elif found.st_mode & 0o077:
-        problem, remedy = f"has mode {stat.S_IMODE(found.st_mode):04o}", f"others could reach in: chmod 700 {path}"
-    if problem:
-        raise GroupDirectoryError(errno.EPERM, f"group {group!r}: the directory {path} {problem}; {remedy}")
+    if found.st_mode & 0o077:
+        mode = f"has mode {stat.S_IMODE(found.st_mode):04o}"
+        return Fault(errno.EPERM, mode, f"others could reach in: chmod 700 {path}")
     kind = file_system(path)
     if kind in _REMOTE:
-        raise GroupDirectoryError(
+        return Fault(
             errno.ENOTSUP,
-            f"group {group!r}: the directory {path} is on a {kind} file system; groups need a local one, "
-            "where locks and sockets work: set GROUPQUEUE_DIR or directory=",
+            f"is on a {kind} file system",
+            "groups need a local one, where locks and sockets work: set GROUPQUEUE_DIR or directory=",
         )
+    return None
 
 
 def file_system(path: str) -> str:
