@@ -11,11 +11,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
-def find_holders(paths: Iterable[str]) -> dict[str, list[int]]:
-    """To each path the pids of the processes that hold its flock, as far as they can be seen from here."""
-    found: dict[str, list[int]] = {path: [] for path in paths}
+class Holder(NamedTuple):
+    """A process that holds a lock, and who took it: another one, if this one inherited it; 0 where that is not told."""
+
+    pid: int
+    taken_by: int
+
+
+def find_holders(paths: Iterable[str]) -> dict[str, list[Holder]]:
+    """To each path who holds its flock, in the order of the pids, as far as they can be seen from here."""
+    found: dict[str, list[Holder]] = {path: [] for path in paths}
     wanted: dict[tuple[int, int], str] = {}
     for path in found:
         try:
@@ -28,13 +36,13 @@ def find_holders(paths: Iterable[str]) -> dict[str, list[int]]:
     except OSError:
         return found
     for pid in sorted(pids):
-        for path in _held_by(pid, wanted):
-            found[path].append(pid)
+        for path, taken_by in _held_by(pid, wanted).items():
+            found[path].append(Holder(pid, taken_by))
     return found
 
 
-def _held_by(pid: int, wanted: dict[tuple[int, int], str]) -> set[str]:
-    held: set[str] = set()
+def _held_by(pid: int, wanted: dict[tuple[int, int], str]) -> dict[str, int]:
+    held: dict[str, int] = {}
     folder = f"/proc/{pid}/fd"
     try:
         names = os.listdir(folder)
@@ -44,13 +52,20 @@ def _held_by(pid: int, wanted: dict[tuple[int, int], str]) -> set[str]:
         try:
             there = os.stat(f"{folder}/{name}")
             path = wanted.get((there.st_dev, there.st_ino))
-            if path is not None and path not in held and _has_flock(pid, name):
-                held.add(path)
-        except OSError:
+            if path is not None and path not in held:
+                taken_by = _taker(pid, name)
+                if taken_by is not None:
+                    held[path] = taken_by
+        except (OSError, ValueError):
             continue
     return held
 
 
-def _has_flock(pid: int, fd: str) -> bool:
+def _taker(pid: int, fd: str) -> int | None:
+    """Who took the flock that is held by this descriptor; None if none is."""
     with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii", errors="replace") as lines:
-        return any(line.startswith("lock:") and " FLOCK " in line for line in lines)
+        for line in lines:
+            fields = line.split()
+            if fields[:1] == ["lock:"] and fields[2] == "FLOCK":
+                return int(fields[5])
+    return None

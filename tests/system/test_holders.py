@@ -43,7 +43,7 @@ def locked(path: str, how: str = "LOCK_EX", more: str = "") -> object:
 def test_the_process_that_holds_it(path, how):
     assert find_holders([path]) == {path: []}
     script = locked(path, how)
-    assert find_holders([path]) == {path: [script.pid]}
+    assert find_holders([path]) == {path: [(script.pid, script.pid)]}
     script.kill()
     assert find_holders([path]) == {path: []}
 
@@ -52,16 +52,16 @@ def test_a_process_that_merely_has_the_file_open_does_not(path):
     script = locked(path)
     fd = os.open(path, os.O_RDWR)
     assert not try_lock(fd)
-    assert find_holders([path]) == {path: [script.pid]}
+    assert find_holders([path]) == {path: [(script.pid, script.pid)]}
     os.close(fd)
 
 
 def test_a_forked_child_holds_what_its_parent_held(path):
     script = locked(path, more="child = os.fork() or signal.pause(); say('child', child)")
     child = int(next(line for line in script.lines if line.startswith("child")).split()[1])
-    assert find_holders([path]) == {path: [script.pid, child]}
+    assert find_holders([path]) == {path: [(script.pid, script.pid), (child, script.pid)]}
     script.kill()
-    assert find_holders([path]) == {path: [child]}
+    assert find_holders([path]) == {path: [(child, script.pid)]}
 
 
 def test_another_kind_of_lock_is_none(path):
@@ -75,8 +75,8 @@ def test_several_at_once_folders_too(path, tmp_path):
     folder = locked(str(tmp_path))
     nowhere = str(tmp_path / "nowhere")
     assert find_holders([path, str(tmp_path), nowhere]) == {
-        path: sorted([one.pid, two.pid]),
-        str(tmp_path): [folder.pid],
+        path: sorted([(one.pid, one.pid), (two.pid, two.pid)]),
+        str(tmp_path): [(folder.pid, folder.pid)],
         nowhere: [],
     }
 
