@@ -2,7 +2,7 @@
 `groupqueue serve NAME`: a process that does nothing but lead.
 
 Its main thread drives the I/O and runs no other Python, so what it serves never waits for the GIL. If another member
-leads when it starts it stands by, and leads next.
+leads when it starts it stands by, and leads next. To systemd it is ready once it leads, or follows one who answers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 from groupqueue.cli import say
 from groupqueue.queues import GroupQueue
 from groupqueue.system.deadline import Deadline
+from groupqueue.system.notify import notify
 
 STANDBY_NOTICE = 1.0
 
@@ -31,13 +32,19 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)
         who = f"group {name!r} in {queue.directory}"
-        patience: float | None = STANDBY_NOTICE
+        if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(STANDBY_NOTICE)):
+            leader = f"process {member.leader_pid} leads" if member.leader_pid else "the leader does not answer"
+            say(f"process {os.getpid()} stands by to lead {who}; {leader}")
+            # Ready only once a leader answers: behind a stopped one nobody is served.
+            member.wait(lambda: stop.is_set() or member.is_connected, Deadline(None))
+        if not stop.is_set():
+            notify("READY=1", f"STATUS=stands by to lead {who}")
         while not stop.is_set():
-            if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(patience)):
-                leader = f"process {member.leader_pid} leads" if member.leader_pid else "the leader does not answer"
-                say(f"process {os.getpid()} stands by to lead {who}; {leader}")
-                patience = None
-            elif not stop.is_set():
+            member.wait(lambda: stop.is_set() or member.is_leader, Deadline(None))
+            if not stop.is_set():
                 say(f"process {os.getpid()} leads {who}")
+                notify(f"STATUS=leads {who}")
                 member.wait(lambda: stop.is_set() or not member.is_leader, Deadline(None))
+                notify(f"STATUS=stands by to lead {who}")
+        notify("STOPPING=1")
     return 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers import Clock, Script, lock_holder, open_leader, open_member
+from tests.helpers import Clock, Script, linux_only, lock_holder, open_leader, open_member
 
 
 def serve(name: str, *options: str) -> Script:
@@ -76,3 +79,60 @@ def test_it_takes_no_items(group):
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert open_leader(group).do("q.qsize()") == 20
+
+
+# To systemd
+
+
+@pytest.fixture(params=["path", pytest.param("abstract", marks=linux_only)])
+def manager(request, directory, monkeypatch) -> Iterator[socket.socket]:
+    """Where a service manager listens, as it tells what it starts."""
+    name = os.path.join(directory, ".notify") if request.param == "path" else f"@groupqueue-serve-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(name.replace("@", "\0"))
+        sock.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        yield sock
+
+
+def hear(manager: socket.socket, wanted: str) -> None:
+    """Waits for a datagram with this in it."""
+    while wanted not in manager.recv(1000).decode():
+        pass
+
+
+def test_it_is_ready_once_it_leads_and_says_when_it_stops(group, manager):
+    server = serve(group)
+    hear(manager, "READY=1")
+    assert open_member(group, mode="client").do("q.wait_for_leader(0.5)") is True
+    hear(manager, f"STATUS=leads group {group!r}")
+    server.signal(signal.SIGTERM)
+    hear(manager, "STOPPING=1")
+    assert server.wait() == 0
+
+
+def test_it_is_ready_while_another_leads_and_tells_when_it_does(group, manager):
+    leader = open_leader(group)
+    server = serve(group)
+    hear(manager, f"READY=1\nSTATUS=stands by to lead group {group!r}")
+    leader.kill()
+    hear(manager, f"STATUS=leads group {group!r}")
+    server.signal(signal.SIGINT)
+    hear(manager, "STOPPING=1")
+    assert server.wait() == 0
+
+
+def test_it_is_not_ready_behind_a_leader_that_is_stopped(group, manager):
+    leader = open_leader(group)
+    leader.do("q.put(1); q.flush()")
+    leader.stop()
+    server = serve(group)
+    assert server.expect("process").endswith("; the leader does not answer")
+    manager.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        manager.recv(1000)
+    manager.settimeout(20)
+    leader.cont()
+    hear(manager, "READY=1")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
