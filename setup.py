@@ -7,9 +7,10 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 
-TEST = ["pytest>=8", "pytest-timeout>=2.3"]
+CLI = ["click>=8.1", "rich>=13"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", *CLI]
 LINT = ["ruff>=0.11"]
-TYPES = ["mypy>=1.15"]
+TYPES = ["mypy>=1.15", *CLI]
 BENCH = ["numpy", "pyzmq>=25", "faster-fifo", "redis>=5", "persist-queue>=1", "matplotlib>=3.8"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
 
@@ -41,6 +42,7 @@ setup(
     python_requires=">=3.10",
     install_requires=["dill>=0.4", "portalocker>=3.1,!=4.0.*,!=4.1.*"],
     extras_require={
+        "cli": CLI,
         "test": TEST,
         "dev": [*TEST, *LINT, *TYPES, *DOCS, "tox>=4"],
         "lint": LINT,

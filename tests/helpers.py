@@ -158,6 +158,11 @@ class Script:
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
+    def hang_up(self) -> None:
+        """Nothing more is sent."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def ask_for_stacks(self) -> None:
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGUSR1)

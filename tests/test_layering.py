@@ -43,6 +43,9 @@ WORLD = {
     "_thread",
 }
 
+# The extra `cli`: for some commands only.
+EXTRA = {"click", "rich"}
+
 # What the face does not know: how the member reaches the group.
 SYSTEM_CALLS = {"fcntl", "mmap", "portalocker", "select", "selectors", "socket"}
 
@@ -144,11 +147,26 @@ def test_the_face_knows_no_sockets(path: Path) -> None:
     assert {name for name in imports if top(name) in SYSTEM_CALLS} == set()
 
 
-def test_everything_is_of_the_standard_library_but_two() -> None:
-    others = set()
+def test_everything_is_of_the_standard_library_but_two_and_the_extra_s() -> None:
     for path in modules():
-        others |= {top(name) for name in imports_of(path)} - set(sys.stdlib_module_names)
-    assert others <= {"groupqueue", "dill", "portalocker"}
+        others = {top(name) for name in imports_of(path)} - set(sys.stdlib_module_names)
+        allowed = {"groupqueue", "dill", "portalocker"}
+        if path.parent == PACKAGE / "cli":
+            allowed |= EXTRA
+        assert others <= allowed, path
+
+
+STANDARD = ("arguments", "look", "serve", "doctor.report", "demo.conductor")
+
+
+def test_the_commands_without_the_extra_do_not_import_it() -> None:
+    code = f"""
+import importlib, sys
+for name in ("__main__", *(f"cli.{{name}}" for name in {STANDARD!r})):
+    importlib.import_module(f"groupqueue.{{name}}")
+sys.exit(bool({EXTRA!r} & set(sys.modules)))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_each_module_opens_with_its_law() -> None:

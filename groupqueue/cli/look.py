@@ -1,9 +1,4 @@
-"""
-`groupqueue stats NAME` and `groupqueue ls`: looking at groups without disturbing them.
-
-A group that is led is asked, as a client. One that is not is read from its directory and not joined: opening makes a
-group that is not there, and revives one that was shut down.
-"""
+"""`groupqueue stats NAME` and `groupqueue ls`: looking at groups without disturbing them."""
 
 from __future__ import annotations
 
@@ -11,38 +6,64 @@ import contextlib
 import json
 import os
 import sys
-from typing import Any, NamedTuple
+import time
+from typing import Any
 
 from groupqueue.cli import Problem, say
-from groupqueue.queues import GroupQueue
-from groupqueue.stats import Stats
-from groupqueue.system import offline, process
-from groupqueue.system.leadership import is_led, read_note
-from groupqueue.system.membership import read_terms
+from groupqueue.cli.viewer import Sight, Viewer, others
+from groupqueue.system.deadline import Deadline
 from groupqueue.system.paths import GroupPaths, check_directory, resolve_directory
 
-
-class Sight(NamedTuple):
-    """A group as seen from outside. `silent`: why a leader that holds the lock does not answer, '' if it does."""
-
-    stats: Stats
-    silent: str
+COLUMNS = ("leader", "epoch", "ready", "in flight", "failed", "put", "finished", "members")
 
 
-def stats(name: str, directory: str | None, as_json: bool) -> int:
-    """Prints what `look` sees; 1 if a process holds the lock and does not serve."""
+def stats(name: str, directory: str | None, as_json: bool, watch: bool, interval: float) -> int:
+    """Prints what a `Viewer` sees; 1 if a process holds the lock and does not serve."""
+    paths = find(name, directory)
+    with Viewer(paths) as viewer:
+        sight = viewer.look()
+        if watch:
+            _watch(viewer, sight, paths.directory, as_json, interval)
+        if as_json:
+            say(json.dumps(as_plain(sight, paths.directory), indent=2))
+        else:
+            for label, value in _rows(sight, paths.directory):
+                say(f"{label:<10} {value}")
+    return 1 if sight.silent else 0
+
+
+def find(name: str, directory: str | None) -> GroupPaths:
+    """Where the group is; Problem if there is none."""
     paths = GroupPaths(resolve_directory(directory), name)
     try:
         check_directory(paths.directory, name)
-        sight = look(paths)
+        check_directory(paths.folder, name)
     except FileNotFoundError:
         raise Problem(f"there is no group {name!r} in {paths.directory}") from None
-    if as_json:
-        say(json.dumps(as_plain(sight, paths.directory), indent=2))
-    else:
-        for label, value in _rows(sight, paths.directory):
-            say(f"{label:<10} {value}")
-    return 1 if sight.silent else 0
+    return paths
+
+
+def _watch(viewer: Viewer, sight: Sight, directory: str, as_json: bool, interval: float) -> None:
+    """A line to each look, the columns' names above every twentieth; until it is interrupted."""
+    count = 0
+    while True:
+        pause = Deadline(interval)
+        if as_json:
+            say(json.dumps({"time": time.time(), **as_plain(sight, directory)}))
+        else:
+            if count % 20 == 0:
+                say(f"{'time':>8}" + "".join(f"{name:>10}" for name in COLUMNS))
+            say(f"{time.strftime('%H:%M:%S'):>8}" + "".join(f"{value:>10}" for value in _columns(sight)))
+        count += 1
+        time.sleep(pause.remaining() or 0.0)
+        sight = viewer.look()
+
+
+def _columns(sight: Sight) -> list[str]:
+    found = sight.stats
+    leader = str(found.leader_pid or ("silent" if sight.silent else "-"))
+    numbers = (found.epoch, found.ready, found.in_flight, found.failed, found.total_put, found.total_finished)
+    return [leader, *map(str, numbers), str(len(others(found)))]
 
 
 def ls(directory: str | None, as_json: bool) -> int:
@@ -66,29 +87,25 @@ def ls(directory: str | None, as_json: bool) -> int:
     return 0
 
 
-def look(paths: GroupPaths) -> Sight:
-    """FileNotFoundError if there is no such group, GroupDirectoryError if its folder is not one of ours."""
-    check_directory(paths.folder, paths.name)
-    with open(paths.group, "rb") as file:
-        terms = read_terms(file.fileno())
-    if not is_led(paths):
-        return Sight(Stats.from_reply(paths.name, None, terms.maxsize, offline.inspect(paths)), "")
-    with GroupQueue[Any](paths.name, mode="client", directory=paths.directory, linger=0) as queue:
-        found = queue.stats()
-    return Sight(found, "" if found.leader_pid else _why_silent(paths))
+def group_names(directory: str) -> list[str]:
+    """The groups of a directory that have a name, in order; none if there is no directory."""
+    try:
+        check_directory(directory, "(all)")
+        return sorted(
+            entry.name
+            for entry in os.scandir(directory)
+            if not entry.name.startswith(".") and os.path.exists(os.path.join(entry.path, "group"))
+        )
+    except FileNotFoundError:
+        return []
 
 
 def look_at_all(directory: str) -> list[Sight]:
-    """Every group of a directory that has a name, in the order of the names; none if there is no directory."""
-    try:
-        check_directory(directory, "(all)")
-        names = sorted(entry.name for entry in os.scandir(directory) if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return []
+    """Every group of a directory that has a name, in the order of the names."""
     sights = []
-    for name in names:
-        with contextlib.suppress(OSError):
-            sights.append(look(GroupPaths(directory, name)))
+    for name in group_names(directory):
+        with contextlib.suppress(OSError, Problem), Viewer(GroupPaths(directory, name)) as viewer:
+            sights.append(viewer.look())
     return sights
 
 
@@ -96,18 +113,7 @@ def as_plain(sight: Sight, directory: str) -> dict[str, Any]:
     """What JSON can say: the fields of `Stats`, the members without the one that asked."""
     found = sight.stats
     plain = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    plain["members"] = [member._asdict() for member in found.members if member.pid != os.getpid()]
-    return {**plain, "directory": directory, "problem": sight.silent}
-
-
-def _why_silent(paths: GroupPaths) -> str:
-    note = read_note(paths)
-    if note is None or not is_led(paths):
-        return ""
-    state = process.state_of(note.pid)
-    if state == "gone":
-        return f"process {note.pid}, which led, is gone, but a child that it forked still holds the group's lock"
-    return f"process {note.pid}, which leads, is {state} and does not answer"
+    return {**plain, "members": others(found), "directory": directory, "problem": sight.silent}
 
 
 def _rows(sight: Sight, directory: str) -> list[tuple[str, str]]:
@@ -133,9 +139,8 @@ def _rows(sight: Sight, directory: str) -> list[tuple[str, str]]:
         rows.append(("shut down", "yes"))
     if found.leader_pid:
         rows.append(("waiting", f"{found.waiting_getters} in get, {found.waiting_putters} in put"))
-        others = [member for member in found.members if member.pid != os.getpid()]
         rows += [
-            ("members" if not index else "", f"process {member.pid}, {member.mode}, {member.role}")
-            for index, member in enumerate(others)
+            ("" if index else "members", "process {pid}, {mode}, {role}".format(**member))
+            for index, member in enumerate(others(found))
         ]
     return rows

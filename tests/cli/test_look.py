@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 
 from groupqueue import GroupQueue
 from groupqueue.__main__ import main
-from tests.helpers import Clock, eventually, open_leader, open_member
+from tests.helpers import Clock, Script, eventually, open_leader, open_member
 
 
 def told(capsys, *argv: str) -> dict:
@@ -72,6 +74,14 @@ def test_stats_without_a_leader_come_from_the_directory_and_change_nothing(group
     assert everything_in(directory) == before
 
 
+def test_what_a_dead_leader_held_is_in_flight_though_it_never_said_so(group, capsys):
+    member = open_leader(group)
+    member.do("q.put_many(range(5)); q.flush(); held = [q.get_message(), q.get_message()]; q.get()")
+    member.kill()
+    found = told(capsys, "stats", group)
+    assert (found["ready"], found["in_flight"], found["total_put"], found["total_finished"]) == (2, 2, 5, 1)
+
+
 def test_looking_does_not_revive_a_group_that_was_shut_down(group, capsys):
     with GroupQueue(group) as q:
         q.shutdown()
@@ -125,3 +135,53 @@ def test_ls_passes_over_what_is_no_group(directory, group, open_queue, capsys):
     Path(directory, "folder").mkdir()
     assert main(["ls", "--json"]) == 0
     assert [found["name"] for found in json.loads(capsys.readouterr().out)] == [group]
+
+
+# Watching
+
+
+def watch(group: str, *options: str) -> Script:
+    command = [sys.executable, "-u", "-m", "groupqueue", "stats", group, "--watch", "--interval", "0.05", *options]
+    return Script(command, label="watch")
+
+
+def test_watching_is_a_line_to_each_look_until_ctrl_c(group):
+    leader = open_leader(group)
+    script = watch(group)
+    heading = eventually(lambda: script.lines and script.lines[0].split())
+    assert heading[:2] == ["time", "leader"]
+    row = eventually(lambda: len(script.lines) > 1 and script.lines[1].split())
+    assert (row[1], row[3]) == (str(leader.pid), "0")
+    leader.do("q.put_many(range(7)); q.flush()")
+    eventually(lambda: script.lines[-1].split()[3] == "7")
+    script.signal(signal.SIGINT)
+    assert script.wait() == 130
+    assert script.stderr == ""
+
+
+def test_watching_goes_on_over_a_failover_and_without_a_leader(group):
+    leader = open_leader(group)
+    heir = open_member(group)
+    script = watch(group, "--json")
+
+    def last() -> dict:
+        return json.loads(script.lines[-1]) if script.lines else {}
+
+    eventually(lambda: last().get("leader_pid") == leader.pid)
+    leader.kill()
+    eventually(lambda: last()["leader_pid"] == heir.pid)
+    assert last()["epoch"] == 2
+    heir.kill()
+    eventually(lambda: last()["leader_pid"] is None)
+    assert [json.loads(line)["name"] for line in script.lines] == [group] * len(script.lines)
+
+
+def test_who_watches_a_group_without_a_leader_does_not_keep_it(group, directory):
+    leader = open_leader(group)
+    script = watch(group)
+    eventually(lambda: len(script.lines) > 1)
+    leader.kill()
+    eventually(lambda: script.lines[-1].split()[1] == "-")
+    GroupQueue.unlink(group)
+    assert script.wait() == 1
+    assert script.stderr == f"groupqueue stats: there is no group {group!r} in {directory}\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from groupqueue.__main__ import main
+from groupqueue.cli import extra
 from tests.helpers import ROOT
 
 
@@ -18,9 +20,9 @@ from tests.helpers import ROOT
         ["play"],
         ["serve"],
         ["stats"],
-        ["stats", "../jobs"],
-        ["serve", ".hidden"],
+        ["stats", "jobs", "--watch", "--interval", "0"],
         ["serve", "jobs", "--maxsize", "many"],
+        ["doctor"],
         ["demo", "/no/such/folder"],
         ["ls", "jobs"],
     ],
@@ -32,7 +34,18 @@ def test_wrong_usage_exits_with_2(argv, capsys):
     assert "usage: groupqueue" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["serve"], ["stats"], ["ls"]], ids=" ".join)
+@pytest.mark.parametrize("command", ["stats", "serve", "doctor", *sorted(extra.COMMANDS.keys() - {"bench"})])
+@pytest.mark.parametrize("name", ["../jobs", ".hidden", "", "x" * 129, "a b"])
+def test_a_name_that_is_none_is_said_in_one_line(command, name, directory, capsys):
+    assert main([command, name]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"groupqueue {command}: {name!r} is not a group's name")
+    assert said.err.count("\n") == 1
+    assert os.listdir(directory) == []
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["serve"], ["stats"], ["ls"], ["doctor"]], ids=" ".join)
 def test_help_tells_the_exit_status(command, capsys):
     with pytest.raises(SystemExit) as raised:
         main([*command, "--help"])
@@ -61,7 +74,11 @@ def test_a_reader_that_goes_away_is_no_error(group, open_queue):
         assert stderr.read() == b""
 
 
-@pytest.mark.parametrize("argv", [["ls"], ["stats", "jobs"], ["serve", "jobs"]], ids=lambda argv: argv[0])
+@pytest.mark.parametrize(
+    "argv",
+    [[*command.split()] for command in ("ls", "stats jobs", "serve jobs", "put jobs 1", "peek jobs")],
+    ids=lambda argv: argv[0],
+)
 def test_a_directory_that_others_may_enter_is_refused(argv, tmp_path, capsys):
     tmp_path.chmod(0o755)
     assert main([*argv, "--directory", str(tmp_path)]) == 1

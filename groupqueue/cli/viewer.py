@@ -1,0 +1,83 @@
+"""
+Looking at one group again and again without disturbing it.
+
+A group that is led is asked, as a client, over one connection for as long as it lasts. One that is not is read from its
+directory and not joined: opening revives a group that was shut down, and a member, even one that never leads, keeps a
+group from being removed or bounded anew.
+"""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from groupqueue.cli import Problem
+from groupqueue.cli.grip import find_grip
+from groupqueue.cli.items import LENIENT
+from groupqueue.queues import GroupQueue
+from groupqueue.stats import Stats
+from groupqueue.system import offline
+from groupqueue.system.leadership import is_led
+from groupqueue.system.membership import read_terms
+from groupqueue.system.paths import GroupPaths, check_directory
+
+
+class Sight(NamedTuple):
+    """A group as seen from outside. `silent`: why a leader that holds the lock does not answer, '' if it does."""
+
+    stats: Stats
+    silent: str
+
+
+class Viewer:
+    """See the module. `queue` is the client while the group is led, else None."""
+
+    def __init__(self, paths: GroupPaths) -> None:
+        self._paths = paths
+        self.queue: GroupQueue[Any] | None = None
+
+    def look(self) -> Sight:
+        """What there is to see now, within about a second.
+
+        Problem if there is no such group, GroupDirectoryError if its folder is not one of ours.
+        """
+        paths = self._paths
+        try:
+            check_directory(paths.folder, paths.name)
+            with open(paths.group, "rb") as file:
+                terms = read_terms(file.fileno())
+        except FileNotFoundError:
+            raise Problem(f"there is no group {paths.name!r} in {paths.directory}") from None
+        if self.queue is None:
+            if not is_led(paths):
+                return Sight(Stats.from_reply(paths.name, None, terms.maxsize, offline.inspect(paths)), "")
+            self.queue = GroupQueue(paths.name, mode="client", directory=paths.directory, linger=0, serializer=LENIENT)
+        found = self.queue.stats()
+        if found.leader_pid is not None:
+            return Sight(found, "")
+        grip = find_grip(paths)
+        if grip is None:
+            self.leave()
+            return Sight(found, "")
+        return Sight(found, str(grip))
+
+    def leave(self) -> None:
+        """Is a member no longer."""
+        queue, self.queue = self.queue, None
+        if queue is not None:
+            queue.close()
+            queue.join_thread()
+
+    def __enter__(self) -> Viewer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
+def others(stats: Stats) -> list[dict[str, Any]]:
+    """The members without the one that asked."""
+    return [member._asdict() for member in stats.members if member.pid != os.getpid()]
