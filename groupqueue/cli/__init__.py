@@ -17,6 +17,9 @@ LATE = 124
 """A --timeout was over; as timeout(1) does it."""
 INTERRUPTED = 130
 
+LONGEST = 1_000_000_000
+"""Seconds that can be waited for."""
+
 EXIT_STATUS = "exit status: 0 fine, 1 something is wrong, failed or not there, 2 wrong usage, 124 not in time"
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from groupqueue.cli import EXIT_STATUS, USAGE, Problem, extra
+from groupqueue.cli import EXIT_STATUS, LONGEST, USAGE, Problem, extra
 from groupqueue.system.paths import check_name, default_directory
 
 
@@ -138,6 +138,6 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not value > 0:
+    if not 0 < value <= LONGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return value

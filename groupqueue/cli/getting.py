@@ -14,7 +14,7 @@ import click
 from groupqueue.cli import DONE, FAILED, LATE, Problem, parameters, say
 from groupqueue.cli.items import Unreadable, shown
 from groupqueue.cli.opening import CLOSING, member
-from groupqueue.exceptions import Empty, ShutDown
+from groupqueue.exceptions import DecodeError, Empty, ShutDown
 from groupqueue.message import Message
 from groupqueue.queues import GroupQueue
 
@@ -68,7 +68,7 @@ def _hand_over(message: Message[Any], form: str) -> bool:
         message.requeue()
         raise
     if isinstance(obj, Unreadable):
-        message.fail(obj)
+        message.fail(DecodeError(obj.described(message.sender_pid), obj.payload, message.sender_pid))
         return False
     message.done()
     return True

@@ -8,6 +8,7 @@ size, who sent it, and why not. Nothing here raises for an item's sake, be it fo
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from groupqueue.cli import pickled
@@ -15,6 +16,9 @@ from groupqueue.exceptions import DecodeError
 from groupqueue.serializers import default_serializer
 
 FORMS = ("plain", "text", "repr", "json")
+
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line, or tells a terminal to do something. Not the tab."""
 
 
 class Unreadable(DecodeError):
@@ -51,12 +55,12 @@ LENIENT = Lenient()
 
 
 def shown(obj: Any, form: str, pid: int = 0) -> str:
-    """The object in one of the `FORMS`; one line unless "text" brings line breaks of its own."""
+    """The object in one of the `FORMS`: one line, that cannot harm a terminal, but for "text", which is as it is."""
     if form == "json":
         return json.dumps(plain(obj, pid))
     if isinstance(obj, Unreadable):
         return in_one_line(obj.described(pid))
-    if isinstance(obj, str) and (form == "text" or (form == "plain" and "".join(obj.splitlines()) == obj)):
+    if isinstance(obj, str) and (form == "text" or (form == "plain" and not _CONTROL.search(obj))):
         return obj
     if isinstance(obj, (bytes, bytearray)) and form == "text":
         return obj.decode("utf-8", "backslashreplace")
@@ -82,5 +86,5 @@ def _repr(obj: Any) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """With line breaks shown as Python writes them."""
-    return "\\n".join(text.splitlines())
+    """With control characters shown as Python writes them."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

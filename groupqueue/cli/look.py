@@ -29,7 +29,7 @@ def stats(name: str, directory: str | None, as_json: bool, watch: bool, interval
         else:
             for label, value in _rows(sight, paths.directory):
                 say(f"{label:<10} {value}")
-    return 1 if sight.silent else 0
+    return 1 if sight.problem else 0
 
 
 def find(name: str, directory: str | None) -> GroupPaths:
@@ -61,7 +61,7 @@ def _watch(viewer: Viewer, sight: Sight, directory: str, as_json: bool, interval
 
 def _columns(sight: Sight) -> list[str]:
     found = sight.stats
-    leader = str(found.leader_pid or ("silent" if sight.silent else "-"))
+    leader = str(found.leader_pid or ("wrong" if sight.problem else "-"))
     numbers = (found.epoch, found.ready, found.in_flight, found.failed, found.total_put, found.total_finished)
     return [leader, *map(str, numbers), str(len(others(found)))]
 
@@ -78,8 +78,8 @@ def ls(directory: str | None, as_json: bool) -> int:
         return 0
     width = max(5, *(len(sight.stats.name) for sight in sights))
     say(f"{'group':<{width}}  {'leader':>7}  {'epoch':>5}  {'ready':>8}  {'in flight':>9}  {'failed':>6}")
-    for found, silent in sights:
-        leader = str(found.leader_pid or ("silent" if silent else "-"))
+    for found, problem in sights:
+        leader = str(found.leader_pid or ("wrong" if problem else "-"))
         say(
             f"{found.name:<{width}}  {leader:>7}  {found.epoch:>5}  {found.ready:>8}  {found.in_flight:>9}"
             f"  {found.failed:>6}"
@@ -113,7 +113,7 @@ def as_plain(sight: Sight, directory: str) -> dict[str, Any]:
     """What JSON can say: the fields of `Stats`, the members without the one that asked."""
     found = sight.stats
     plain = {name: getattr(found, name) for name in found.__dataclass_fields__}
-    return {**plain, "members": others(found), "directory": directory, "problem": sight.silent}
+    return {**plain, "members": others(found), "directory": directory, "problem": sight.problem}
 
 
 def _rows(sight: Sight, directory: str) -> list[tuple[str, str]]:
@@ -121,7 +121,7 @@ def _rows(sight: Sight, directory: str) -> list[tuple[str, str]]:
     if found.leader_pid:
         leader = f"process {found.leader_pid}, epoch {found.epoch}"
     else:
-        leader = f"none: {sight.silent}" if sight.silent else f"none; the last epoch was {found.epoch}"
+        leader = f"none: {sight.problem}" if sight.problem else f"none; the last epoch was {found.epoch}"
     rows = [
         ("group", found.name),
         ("directory", directory),

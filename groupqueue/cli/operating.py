@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 
 import click
@@ -11,7 +10,6 @@ from groupqueue.cli import DONE, USAGE, Problem, parameters, say
 from groupqueue.cli.look import find
 from groupqueue.cli.opening import operator
 from groupqueue.cli.viewer import Viewer
-from groupqueue.exceptions import GroupQueueError
 from groupqueue.queues import GroupQueue
 
 
@@ -42,15 +40,14 @@ def requeue(name: str, directory: str | None) -> int:
 def unlink(name: str, directory: str | None, yes: bool) -> int:
     """Remove a group and its items. Refused while any process has it open; asks first if it still has items."""
     paths = find(name, directory)
-    left = 0
-    # One that is damaged, or of another version, can only be removed.
-    with contextlib.suppress(OSError, GroupQueueError), Viewer(paths) as viewer:
-        found = viewer.look().stats
-        if found.leader_pid is not None:
-            raise Problem(f"group {name!r} has living members, process {found.leader_pid} leads; close them first")
-        left = found.ready + found.in_flight + found.failed
-    if left and not yes:
-        _confirm(f"Remove group {name!r} in {paths.directory} with {left:,} item(s)?")
+    with Viewer(paths) as viewer:
+        found, problem = viewer.look()
+    if found.leader_pid is not None:
+        raise Problem(f"group {name!r} has living members, process {found.leader_pid} leads; close them first")
+    left = found.ready + found.in_flight + found.failed
+    if (left or problem) and not yes:
+        items = "whose items cannot be counted" if problem else f"with {left:,} item(s)"
+        _confirm(f"Remove group {name!r} in {paths.directory} {items}?")
     GroupQueue.unlink(name, paths.directory)
     return DONE
 

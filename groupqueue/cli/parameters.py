@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from groupqueue.cli import EXIT_STATUS, USAGE, Problem
+from groupqueue.cli import EXIT_STATUS, LONGEST, USAGE, Problem
 from groupqueue.cli.look import group_names
 from groupqueue.system.paths import check_name, default_directory, resolve_directory
 
@@ -54,7 +54,13 @@ def on_group(function: F) -> F:
 
 def seconds(*declaration: str, **settings: Any) -> Callable[[F], F]:
     """An option that is a number of seconds, 0 or more."""
-    return click.option(*declaration, type=click.FloatRange(min=0), metavar="SECONDS", **settings)
+    return click.option(*declaration, type=float, callback=_check_seconds, metavar="SECONDS", **settings)
+
+
+def _check_seconds(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= LONGEST:
+        raise click.BadParameter(f"{value} is not a number of seconds from 0 to {LONGEST:,}")
+    return value
 
 
 def in_a_form(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -71,7 +71,7 @@ def picture(sight: Sight, series: Series, directory: str, console: Console) -> R
 def _leader(sight: Sight) -> Text:
     if sight.stats.leader_pid is not None:
         return Text(f"process {sight.stats.leader_pid}", style="green")
-    return Text(f"none: {sight.silent}" if sight.silent else "none", style="bold red")
+    return Text(f"none: {sight.problem}" if sight.problem else "none", style="bold red")
 
 
 def _failovers(series: Series) -> str:
@@ -89,7 +89,7 @@ def _members(sight: Sight, room: int) -> Table:
     for member in members[:room]:
         state = process.state_of(member["pid"])
         style = "green" if member["role"] == "leader" else "yellow" if state.startswith("stopped") else ""
-        table.add_row(str(member["pid"]), member["mode"], member["role"], state, style=style)
+        table.add_row(str(member["pid"]), Text(member["mode"]), Text(member["role"]), Text(state), style=style)
     if len(members) > room:
         table.add_row("", f"and {len(members) - room} more", "", "")
     return table

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from groupqueue.cli import Problem
 from groupqueue.cli.grip import find_grip
 from groupqueue.cli.items import LENIENT
+from groupqueue.exceptions import GroupVersionError
 from groupqueue.queues import GroupQueue
 from groupqueue.stats import Stats
 from groupqueue.system import offline
@@ -24,10 +25,12 @@ from groupqueue.system.paths import GroupPaths, check_directory
 
 
 class Sight(NamedTuple):
-    """A group as seen from outside. `silent`: why a leader that holds the lock does not answer, '' if it does."""
+    """A group as seen from outside. `problem`: why a leader that holds the lock does not answer, or what keeps anybody
+    from leading; '' if nothing is wrong.
+    """
 
     stats: Stats
-    silent: str
+    problem: str
 
 
 class Viewer:
@@ -49,9 +52,16 @@ class Viewer:
                 terms = read_terms(file.fileno())
         except FileNotFoundError:
             raise Problem(f"there is no group {paths.name!r} in {paths.directory}") from None
+        try:
+            return self._look(terms.maxsize)
+        except GroupVersionError as error:
+            return Sight(Stats(paths.name, None, 0, terms.maxsize), str(error))
+
+    def _look(self, maxsize: int) -> Sight:
+        paths = self._paths
         if self.queue is None:
             if not is_led(paths):
-                return Sight(Stats.from_reply(paths.name, None, terms.maxsize, offline.inspect(paths)), "")
+                return Sight(Stats.from_reply(paths.name, None, maxsize, offline.inspect(paths)), "")
             self.queue = GroupQueue(paths.name, mode="client", directory=paths.directory, linger=0, serializer=LENIENT)
         found = self.queue.stats()
         if found.leader_pid is not None:

@@ -44,12 +44,16 @@ def find_holders(paths: Iterable[str]) -> dict[str, list[Holder]]:
 def _held_by(pid: int, wanted: dict[tuple[int, int], str]) -> dict[str, int]:
     held: dict[str, int] = {}
     folder = f"/proc/{pid}/fd"
+    bases = {os.path.basename(path) for path in wanted.values()}
     try:
         names = os.listdir(folder)
     except OSError:
         return held
     for name in names:
         try:
+            # Most descriptors lead elsewhere, and to look there could hang, on a network file system that is gone.
+            if os.path.basename(os.readlink(f"{folder}/{name}")) not in bases:
+                continue
             there = os.stat(f"{folder}/{name}")
             path = wanted.get((there.st_dev, there.st_ino))
             if path is not None and path not in held:

@@ -1,4 +1,6 @@
-"""Puts what only it can rebuild: `python shop.py` with `tests/cli` as its folder, so that its module is `shop`."""
+"""
+Puts, or with --ask asks for, what only it can rebuild: its module, in the folder from which it is run, is `shop`.
+"""
 
 from __future__ import annotations
 
@@ -23,5 +25,11 @@ if __name__ == "__main__":
     from shop import Order as Importable  # type: ignore[import-not-found]
 
     with GroupQueue(sys.argv[1]) as queue:
-        queue.put_many([Importable(1), {"orders": [Importable(2)]}, "readable"])
-        queue.flush()
+        if "--ask" in sys.argv:
+            try:
+                queue.put_wait(Importable(1), timeout=30)
+            except Exception as error:
+                print(type(error).__name__, error)
+        else:
+            queue.put_many([Importable(1), {"orders": [Importable(2)]}, "readable"])
+            queue.flush()

@@ -21,7 +21,7 @@ class Unhelpful:
 
 class Tall:
     def __repr__(self) -> str:
-        return "two\nlines"
+        return "two\nlines\x1b"
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,13 @@ class Tall:
         ("", "", "", "''", '""'),
         ("two\nlines", "'two\\nlines'", "two\nlines", "'two\\nlines'", '"two\\nlines"'),
         ("end\n", "'end\\n'", "end\n", "'end\\n'", '"end\\n"'),
+        ("a\tb \u00a0", "a\tb \u00a0", "a\tb \u00a0", "'a\\tb \\xa0'", '"a\\tb \\u00a0"'),
+        ("\x1b]0;x\x07", "'\\x1b]0;x\\x07'", "\x1b]0;x\x07", "'\\x1b]0;x\\x07'", '"\\u001b]0;x\\u0007"'),
         (12, "12", "12", "12", "12"),
         (None, "None", "None", "None", "null"),
         ({"a": (1, 2)}, "{'a': (1, 2)}", "{'a': (1, 2)}", "{'a': (1, 2)}", '{"a": [1, 2]}'),
         (b"x\xff", "b'x\\xff'", "x\\xff", "b'x\\xff'", None),
-        (Tall(), "two\\nlines", "two\\nlines", "two\\nlines", None),
+        (Tall(), "two\\nlines\\x1b", "two\\nlines\\x1b", "two\\nlines\\x1b", None),
     ],
 )
 def test_each_form(obj, plain, text, as_repr, as_json):

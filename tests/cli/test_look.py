@@ -10,7 +10,7 @@ from pathlib import Path
 
 from groupqueue import GroupQueue
 from groupqueue.__main__ import main
-from tests.helpers import Clock, Script, eventually, open_leader, open_member
+from tests.helpers import Clock, Script, eventually, open_leader, open_member, run_script
 
 
 def told(capsys, *argv: str) -> dict:
@@ -117,6 +117,36 @@ def test_ls_lists_every_group_that_has_a_name(directory, open_queue, capsys):
     assert lines[1:] == [["abandoned", "-", "1", "1", "0", "0"], ["busy", str(leader.pid), "1", "3", "0", "0"]]
     assert main(["ls", "--json"]) == 0
     assert [found["name"] for found in json.loads(capsys.readouterr().out)] == ["abandoned", "busy"]
+
+
+def test_a_group_of_another_version_is_listed_and_said_to_be_wrong(group, capsys):
+    of_another_version(group)
+    open_leader("other")
+    found = told(capsys, "stats", group)
+    assert found["exit status"] == 1
+    assert "journal version 9, this groupqueue reads version 1" in found["problem"]
+    assert main(["ls"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1][:2] == [group, "wrong"]
+    assert lines[2][0] == "other"
+
+
+def of_another_version(group: str) -> None:
+    """A group that a later groupqueue has left."""
+    script = run_script(
+        """
+        # of another version
+        import sys
+        from groupqueue.core import records
+        records.VERSION = 9
+        from groupqueue import GroupQueue
+        with GroupQueue(sys.argv[1]) as q:
+            q.put(1)
+            q.flush()
+        """,
+        group,
+    )
+    assert script.wait() == 0
 
 
 def test_ls_of_nothing_is_nothing_and_makes_nothing(tmp_path, capsys):

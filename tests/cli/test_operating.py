@@ -10,7 +10,8 @@ import pytest
 
 from groupqueue.__main__ import main
 from tests.cli.terminal import Terminal
-from tests.helpers import ROOT, open_leader, open_member, run_script
+from tests.cli.test_look import of_another_version
+from tests.helpers import ROOT, open_leader, open_member
 
 
 def left_by_a_user(group: str, count: int) -> None:
@@ -88,19 +89,10 @@ def test_unlink_of_one_that_is_open_is_refused(mode, group, directory, capsys):
 
 
 def test_unlink_of_one_of_another_version(group, directory):
-    script = run_script(
-        """
-        # of another version
-        import sys
-        from groupqueue.core import records
-        records.VERSION = 9
-        from groupqueue import GroupQueue
-        with GroupQueue(sys.argv[1]) as q:
-            q.put(1)
-            q.flush()
-        """,
-        group,
-    )
-    assert script.wait() == 0
+    of_another_version(group)
+    screen = Terminal("unlink", group)
+    screen.expect("whose items cannot be counted.*y/N")
+    screen.type("n\n")
+    assert screen.wait() == 1
     assert main(["unlink", group, "--yes"]) == 0
     assert os.listdir(directory) == []

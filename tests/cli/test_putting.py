@@ -73,6 +73,8 @@ def test_json_lines_from_a_pipe(group, open_queue):
         ["--lines", "/no/such/file"],
         ["--timeout", "-1", "x"],
         ["--timeout", "soon", "x"],
+        ["--timeout", "nan", "x"],
+        ["--timeout", "inf", "x"],
         ["--nonsense", "x"],
     ],
 )

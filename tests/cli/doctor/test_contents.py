@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.helpers import eventually, open_leader, open_member, run_script
+from tests.cli.test_look import of_another_version
+from tests.helpers import eventually, open_leader, open_member
 
 FILL = "q.put_many([bytes([n]) * 1000 for n in range(100)]); q.flush()"
 
@@ -79,20 +80,7 @@ def test_a_busy_leader_is_never_taken_for_a_damaged_one(group, diagnose):
 
 
 def test_a_journal_of_another_version(group, directory, diagnose):
-    script = run_script(
-        """
-        # of another version
-        import sys
-        from groupqueue.core import records
-        records.VERSION = 9
-        from groupqueue import GroupQueue
-        with GroupQueue(sys.argv[1]) as q:
-            q.put(1)
-            q.flush()
-        """,
-        group,
-    )
-    assert script.wait() == 0
+    of_another_version(group)
     found = diagnose()
     assert found["status"] == 1
     finding = found["named"]["version"]

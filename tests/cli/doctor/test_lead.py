@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -218,6 +219,32 @@ def test_a_socket_behind_which_nobody_listens(group, directory, diagnose):
     assert f"process {leader.pid}, which leads, is" in found["named"]["not-serving"]["text"]
 
 
+@root_only
+def test_a_socket_of_another_user(group, directory, diagnose):
+    leader = open_leader(group)
+    path = os.path.join(directory, group, "socket")
+    eventually(lambda: os.path.exists(path))
+    os.unlink(path)
+    stranger = run_script(
+        """
+        # listens as another user
+        import os, signal, socket, sys
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(sys.argv[1])
+        os.setuid(65534)
+        sock.listen()
+        say("listens")
+        signal.pause()
+        """,
+        path,
+    )
+    stranger.expect("listens")
+    found = diagnose()
+    assert found["status"] == 1
+    assert found["named"]["foreign-socket"]["text"] == f"{path} is another user's"
+    assert str(leader.pid) in found["named"]["foreign-socket"]["remedy"]
+
+
 @linux_only
 def test_a_stranger_s_lock_on_the_folder(group, directory, diagnose):
     folder = os.path.join(directory, group)
@@ -272,10 +299,11 @@ def test_a_leader_in_a_container_is_not_seen_but_answers(group, directory):
     assert f"process {leader.pid}, answers" in found.stdout
     assert "2 alive" in found.stdout
     leader.stop()
-    found = subprocess.run(inside, capture_output=True, text=True, cwd=ROOT, timeout=30)
+    found = subprocess.run([*inside, "--json"], capture_output=True, text=True, cwd=ROOT, timeout=30)
     assert found.returncode == 1
-    assert "held by a process that cannot be seen from here" in found.stdout
-    assert str(leader.pid) in found.stdout
+    finding = next(one for one in json.loads(found.stdout)["findings"] if one["name"] == "hidden-leader")
+    assert "held by a process that cannot be seen from here" in finding["text"]
+    assert str(leader.pid) in finding["text"]
 
 
 # It only looks
