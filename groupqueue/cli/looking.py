@@ -44,7 +44,7 @@ def peek(name: str, directory: str | None, count: int, form: str) -> int:
 
 @parameters.command("groupqueue tail jobs", "groupqueue tail jobs --json | jq .item.id")
 @parameters.on_group
-@parameters.seconds("--interval", default=0.2, help="Between two looks. [0.2]")
+@parameters.interval(0.2)
 @click.option(
     "--window", type=click.IntRange(min=1), default=100, metavar="COUNT", help="How many items a look sees. [100]"
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +77,10 @@ def _stops_only_as_follower(queue: GroupQueue[Any]) -> Iterator[None]:
 
     def on_stop(number: int, _: object) -> None:
         if queue.is_leader:
-            sys.stderr.write(f"process {os.getpid()} leads group {queue.name!r} and is not stopped: Ctrl-C ends it\n")
+            # Not by sys.stderr, which this may have interrupted.
+            os.write(
+                2, f"process {os.getpid()} leads group {queue.name!r} and is not stopped: Ctrl-C ends it\n".encode()
+            )
             return
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

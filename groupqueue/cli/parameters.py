@@ -13,6 +13,8 @@ from groupqueue.cli import EXIT_STATUS, LONGEST, USAGE, Problem
 from groupqueue.cli.look import group_names
 from groupqueue.system.paths import check_name, default_directory, resolve_directory
 
+SHORTEST = 0.02
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,6 +57,16 @@ def on_group(function: F) -> F:
 def seconds(*declaration: str, **settings: Any) -> Callable[[F], F]:
     """An option that is a number of seconds, 0 or more."""
     return click.option(*declaration, type=float, callback=_check_seconds, metavar="SECONDS", **settings)
+
+
+def interval(default: float) -> Callable[[F], F]:
+    """--interval, between two looks: never so short that looking is all that is done."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: float) -> float:
+        return max(_check_seconds(ctx, param, value) or 0.0, SHORTEST)
+
+    text = f"Between two looks. [{default:g}]"
+    return click.option("--interval", type=float, default=default, callback=check, metavar="SECONDS", help=text)
 
 
 def _check_seconds(_: click.Context, __: click.Parameter, value: float | None) -> float | None:

@@ -81,11 +81,11 @@ def _hand_in(queue: GroupQueue[Any], objects: Iterable[Any], deadline: Deadline,
         else:
             queue.put_many(counted, timeout=deadline.remaining())
             queue.flush(deadline.remaining())
-    except Full as full:
-        raise Problem(f"there is no room for more; {full.args[0]} item(s) were put", LATE) from None
     except ReplyTimeout:
         raise Problem("no reply in time; the item is withdrawn unless somebody has got it", LATE) from None
-    except TimeoutError:
+    except (Full, TimeoutError) as error:
+        if isinstance(error, Full) and queue.maxsize:
+            raise Problem(f"there is no room for more; {error.args[0]} item(s) were put", LATE) from None
         # The time is over: closing must not wait as well.
         queue.cancel_join_thread()
         text = f"no leader has confirmed all {counted.count} item(s) in time; groupqueue doctor {queue.name}"
@@ -99,7 +99,7 @@ def _ask(queue: GroupQueue[Any], obj: Any, deadline: Deadline) -> Any:
     """The reply. Problem if the consumer failed."""
     try:
         return queue.put_wait(obj, timeout=deadline.remaining())
-    except (ReplyTimeout, Full, ShutDown, ConsumerLost):
+    except (ReplyTimeout, ShutDown, ConsumerLost):
         raise
     except Unreadable as error:
         raise Problem(f"the consumer failed: {error}") from None

@@ -21,7 +21,7 @@ from groupqueue.system import process
 
 @parameters.command("groupqueue top jobs", "groupqueue top jobs --interval 0.2")
 @parameters.on_group
-@parameters.seconds("--interval", default=1.0, help="Between two looks. [1]")
+@parameters.interval(1.0)
 def top(name: str, directory: str | None, interval: float) -> int:
     """Watch a group live, until q or Ctrl-C.
 
@@ -40,7 +40,7 @@ def top(name: str, directory: str | None, interval: float) -> int:
             sight = viewer.look()
             series.add(sight, time.monotonic())
             live.update(picture(sight, series, paths.directory, console), refresh=True)
-            if "q" in keys.wait(max(interval, 0.05)).lower():
+            if "q" in keys.wait(interval).lower():
                 return DONE
 
 

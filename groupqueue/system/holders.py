@@ -21,6 +21,11 @@ class Holder(NamedTuple):
     taken_by: int
 
 
+def are_told() -> bool:
+    """Whether the system tells at all."""
+    return os.path.isdir("/proc/self/fdinfo")
+
+
 def find_holders(paths: Iterable[str]) -> dict[str, list[Holder]]:
     """To each path who holds its flock, in the order of the pids, as far as they can be seen from here."""
     found: dict[str, list[Holder]] = {path: [] for path in paths}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from groupqueue.cli.doctor.findings import Finding, note, processes, wrong
 from groupqueue.cli.doctor.ring import Contact, ring
-from groupqueue.cli.grip import DEAD, Grip, find_grip
+from groupqueue.cli.grip import Grip, find_grip
 from groupqueue.system import process
 from groupqueue.system.deadline import Deadline
 from groupqueue.system.holders import find_holders
@@ -53,7 +53,8 @@ class Facts(NamedTuple):
         if self.contact is Contact.ANSWERS:
             return True
         if self.grip is not None:
-            return bool(self.grip.heirs) or self.grip.is_stopped
+            # Not if a child holds the lock: it may be about to let go, as forks of Python do at once.
+            return self.grip.is_stopped
         return not (self.folder_pids or self.living or self.member_pids)
 
 
@@ -142,16 +143,14 @@ def _why_silent(grip: Grip, contact: Contact, paths: GroupPaths) -> Finding:
         return wrong(
             "orphaned-lock",
             f"process {pid}, which led, is dead, but {processes(grip.heirs)}, which it forked, still "
-            "holds the group's lock: nobody can lead",
+            f"{'holds' if len(grip.heirs) == 1 else 'hold'} the group's lock: nobody can lead",
             f"end it: kill {' '.join(map(str, grip.heirs))}",
         )
-    if not grip.is_seen and (not pid or state in DEAD):
+    if not grip.is_seen:
         return wrong(
             "hidden-leader",
-            "the group's lock is held by a process that cannot be seen from here; the lock file names "
-            f"process {pid or '(none)'}, which is not there: it is in another container, or is dead and a child that "
-            "it forked lives on",
-            f"look for it there, with fuser {paths.lock}",
+            f"{grip}: it is in another container, or another user's",
+            f"look there, or on the host: groupqueue doctor {paths.name}, fuser {paths.lock}",
         )
     if grip.is_stopped:
         return wrong(
@@ -164,8 +163,8 @@ def _why_silent(grip: Grip, contact: Contact, paths: GroupPaths) -> Finding:
     if contact is Contact.NO_SOCKET:
         return wrong(
             "no-socket",
-            f"{who} is {state}, but its socket {paths.socket} is gone: nobody else gets in",
-            f"end it, and another member takes over: kill {pid}",
+            f"{who} is {state}, but its socket {paths.socket} is not there: nobody else gets in",
+            f"if somebody has removed it, end the process, and another member takes over: kill {pid}",
         )
     if contact is Contact.NOBODY_LISTENS:
         return wrong(
@@ -188,7 +187,8 @@ def _why_nobody(facts: Facts, paths: GroupPaths) -> Finding:
     if facts.stopped:
         return wrong(
             "no-leader",
-            f"{who} {has} the group open, but {processes(facts.stopped)} is stopped and nobody else may lead",
+            f"{who} {has} the group open, but {processes(facts.stopped)} {'is' if len(facts.stopped) == 1 else 'are'} "
+            "stopped and nobody else may lead",
             f"kill -CONT {' '.join(map(str, facts.stopped))}, or: groupqueue serve {paths.name}",
         )
     return wrong(
