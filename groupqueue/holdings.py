@@ -1,5 +1,5 @@
 """
-What the threads of one handle have got and not ended.
+What the owners of one handle have got and not ended. An owner is a thread, or a task of an event loop.
 
 Every step is one call of a built-in container or one store, so threads, signal handlers and finalisers need no lock
 here.
@@ -8,17 +8,18 @@ here.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 from groupqueue.core.inbox import Item
 
 
 class Holdings:
-    """`current`: by thread, the item that its `reply` would answer, or None once it has. `owing` counts what a get has
+    """`current`: by owner, the item that its `reply` would answer, or None once it has. `owing` counts what a get has
     to see to first: items that wait for a reply, and errors that were deferred.
     """
 
     def __init__(self) -> None:
-        self.current: dict[int, Item | None] = {}
+        self.current: dict[Hashable, Item | None] = {}
         self.unfinished = Unfinished()
         self.owing = 0
         self._deferred: deque[Exception] = deque()
@@ -39,28 +40,40 @@ class Holdings:
 
 
 class Unfinished:
-    """The ledger behind `task_done`: items by the thread that got them, in the order in which the handle got them."""
+    """The ledger behind `task_done`: items by the owner that got them, in the order in which the handle got them."""
 
     def __init__(self) -> None:
-        self._by_thread: dict[int, deque[tuple[int, Item]]] = {}
+        self._by_owner: dict[Hashable, deque[tuple[Hashable, Item]]] = {}
 
-    def push(self, thread: int, item: Item) -> None:
-        """The thread has got the item."""
-        self._by_thread.setdefault(thread, deque()).append((thread, item))
+    def push(self, owner: Hashable, item: Item) -> None:
+        """The owner has got the item."""
+        self._by_owner.setdefault(owner, deque()).append((owner, item))
 
-    def pop(self, thread: int) -> tuple[int, Item]:
-        """The thread's oldest item, or, if it has none, the handle's; ValueError if there is none."""
-        own = self._by_thread.get(thread)
+    def pop(self, owner: Hashable) -> tuple[Hashable, Item]:
+        """The owner's oldest item, or, if it has none, the handle's; ValueError if there is none."""
+        own = self._by_owner.get(owner)
         if own:
             try:
                 return own.popleft()
             except IndexError:
                 pass
         while True:
-            held = [mine for mine in list(self._by_thread.values()) if mine]
+            held = [mine for mine in list(self._by_owner.values()) if mine]
             if not held:
                 raise ValueError("task_done() called too many times")
             try:
                 return min(held, key=lambda mine: mine[0][1].id).popleft()
             except IndexError:
                 continue
+
+    def remove(self, owner: Hashable, item: Item) -> None:
+        """The owner's item need not be finished any more."""
+        own = self._by_owner.get(owner)
+        if own:
+            own.remove((owner, item))
+
+    def disown(self, owner: Hashable) -> None:
+        """The owner has ended: what it has not finished anybody may."""
+        left = self._by_owner.pop(owner, None)
+        if left:
+            self._by_owner.setdefault(None, deque()).extend((None, item) for _, item in left)

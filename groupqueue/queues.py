@@ -1,32 +1,25 @@
 """
 The face: `multiprocessing.Queue` by name.
 
-Here it is opened, passed on and closed; what it does is in `groupqueue.face`. It knows no socket, file or lock of the
+Here it is closed, and walked over; what else it does is in `groupqueue.face`. It knows no socket, file or lock of the
 system: everything between processes is the member's.
 """
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Iterator
 from threading import get_ident
 from types import TracebackType
 from typing import Any, TypeVar
 
 from groupqueue import serializers
-from groupqueue.core import messages as m
-from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import ShutDown
 from groupqueue.face.getting import Getting
 from groupqueue.face.handle import T
+from groupqueue.face.opening import Opening
 from groupqueue.face.operating import Operating
 from groupqueue.face.putting import Putting
-from groupqueue.member import Member
-from groupqueue.options import MAX_ITEM_BYTES, Options
-from groupqueue.serializers.custom import CustomSerializer
-from groupqueue.system import paths
-from groupqueue.system.membership import remove_group, sweep
+from groupqueue.options import Options
 from groupqueue.waits import Waits
 
 __all__ = ["GroupQueue", "JoinableGroupQueue"]
@@ -34,7 +27,7 @@ __all__ = ["GroupQueue", "JoinableGroupQueue"]
 Q = TypeVar("Q", bound="GroupQueue[Any]")
 
 
-class GroupQueue(Putting[T], Getting[T], Operating[T]):
+class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
     """A `multiprocessing.Queue` that unrelated processes open by name.
 
     Every process that opens the name is a member of the group; one of them leads and keeps the items, and when it dies
@@ -60,25 +53,6 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
         {'id': 1}
     """
 
-    def __init__(
-        self,
-        name: str | None = None,
-        maxsize: int | None = None,
-        *,
-        mode: str = "dual",
-        delivery: str = "shared",
-        directory: str | os.PathLike[str] | None = None,
-        serializer: serializers.Serializer | None = None,
-        max_item_bytes: int = MAX_ITEM_BYTES,
-        linger: float | None = None,
-        max_attempts: int = 3,
-        durable: bool = False,
-    ) -> None:
-        options = Options(mode, delivery, maxsize, max_item_bytes, linger, max_attempts, durable)
-        if name is not None:
-            paths.check_name(name)
-        self._open(name, paths.resolve_directory(directory), serializer, options, create=True)
-
     def _open(
         self,
         name: str | None,
@@ -87,29 +61,10 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
         options: Options,
         create: bool,
     ) -> None:
-        group = None
-        if name is not None:
-            group = paths.GroupPaths(directory, name)
-            paths.check_socket_path(group)
-        paths.make_directory(directory, name or "(anonymous)")
-        sweep(directory)
-        self._custom = serializer
-        chosen = serializers.default_serializer() if serializer is None else CustomSerializer(serializer)
-        self._dumps = chosen.dumps
-        self._loads = chosen.loads
-        self._max_item_bytes = options.max_item_bytes
-        self._options = options
+        super()._open(name, directory, serializer, options, create)
         self._plain_get = not self._joinable and options.delivery == "shared"
         self._plain_put = options.mode != "master"
-        self._member = Member(group, directory, options, create)
         self._waits = Waits(self._member)
-        self._finalizer = weakref.finalize(self, self._member.close)
-        self._finalizer.atexit = False
-
-    @classmethod
-    def unlink(cls, name: str, directory: str | os.PathLike[str] | None = None) -> None:
-        """Removes the group and its items. GroupBusyError while a member lives, FileNotFoundError if there is none."""
-        remove_group(paths.GroupPaths(paths.resolve_directory(directory), paths.check_name(name)))
 
     # Closing
 
@@ -119,7 +74,7 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
         What this handle was granted or holds goes to others. At exit the process waits for the flush, up to `linger`.
         """
         if not self._member.closing:
-            self._end_current()
+            self._end_current(get_ident())
             self._member.close()
 
     def join_thread(self) -> None:
@@ -154,21 +109,6 @@ class GroupQueue(Putting[T], Getting[T], Operating[T]):
                 raise
             yield obj
 
-    def __reduce__(self) -> Any:
-        return _reopen, (type(self), self.name, self.directory, self._custom, self._options.as_arguments())
-
-    def __repr__(self) -> str:
-        member = self._member
-        state = member.role.value
-        if state == "follower":
-            state = f"follower of {member.leader_pid}" if member.is_connected else "connecting"
-        elif member.closing and state != "closed":
-            state = f"closing, {state}"
-        return (
-            f"<{type(self).__name__} {self.name!r} {self.mode}, {state}, "
-            f"{member.outbox.waiting} unsent, {max(member.inbox.count, 0)} granted>"
-        )
-
 
 class JoinableGroupQueue(GroupQueue[T]):
     """A GroupQueue as `multiprocessing.JoinableQueue`: every item got is unfinished until `task_done`.
@@ -183,30 +123,8 @@ class JoinableGroupQueue(GroupQueue[T]):
 
         Raises ValueError if the handle holds none.
         """
-        holdings = self._member.holdings
-        me = get_ident()
-        thread, item = holdings.unfinished.pop(me)
-        if holdings.current.get(thread) is item:
-            holdings.current.pop(thread)
-            if item.flags & m.WANTS_REPLY:
-                holdings.owing -= 1
-                self._answer(item.id, item.attempt, None, finish=True)
-                return
-        self._member.say(Verdict(m.Done, item.id, item.attempt))
+        self._finish(get_ident())
 
     def join(self) -> None:
         """Waits until every item of the group has been got and finished."""
         self._ask_leader({"do": "join"})
-
-
-def _reopen(
-    cls: type[GroupQueue[Any]],
-    name: str,
-    directory: str,
-    serializer: serializers.Serializer | None,
-    arguments: dict[str, Any],
-) -> GroupQueue[Any]:
-    """Opens the group of a pickled handle; FileNotFoundError if it was anonymous and is gone."""
-    queue = cls.__new__(cls)
-    queue._open(name, directory, serializer, Options(**arguments), create=not name.startswith("."))
-    return queue

@@ -1,24 +1,21 @@
 """
-The getting half: bytes become objects in the calling thread, and what a thread holds is ended when it gets again.
+The getting half: the calling thread waits, and what it holds is ended when it gets again.
 """
 
 from __future__ import annotations
 
-import json
 from threading import get_ident
-from typing import Any, NoReturn
+from typing import Any
 
-from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION, Item
-from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError, Empty, ShutDown
-from groupqueue.face.endings import Endings, text_of
-from groupqueue.face.handle import NO_LEADER, Handle, T
+from groupqueue.face.handle import NO_LEADER, Blocking, T
+from groupqueue.face.incoming import Incoming
 from groupqueue.message import Message
 from groupqueue.system.deadline import Deadline
 
 
-class Getting(Handle[T]):
+class Getting(Incoming[T], Blocking[T]):
     """See the module."""
 
     _plain_get: bool
@@ -58,7 +55,7 @@ class Getting(Handle[T]):
         member.session.wanted = max_items
         try:
             found = [self._receive(block, timeout)]
-            while len(found) < max_items and not self._is_asked():
+            while len(found) < max_items and not self._is_asked(get_ident()):
                 try:
                     found.append(self._receive(False, None, patient=False))
                 except (Empty, ShutDown):
@@ -80,7 +77,7 @@ class Getting(Handle[T]):
 
         If this process dies first, the item goes to another consumer, with `attempt` + 1.
         """
-        self._end_current()
+        self._end_current(get_ident())
         try:
             message = self._message(self._take(block, timeout, hold=True))
             self._member.inbox.in_hand.pop(get_ident(), None)
@@ -94,42 +91,22 @@ class Getting(Handle[T]):
 
         Raises ValueError if this thread has got nothing, or has answered; PicklingError if the value cannot travel.
         """
-        holdings = self._member.holdings
-        item = holdings.current.get(get_ident())
-        if item is None:
-            raise ValueError(
-                f"group {self._label!r}: reply() answers the item that this thread last got, and there is none "
-                "that has not been answered"
-            )
-        if item.flags & m.WANTS_REPLY:
-            self._answer(item.id, item.attempt, value, finish=not self._joinable)
-            holdings.owing -= 1
-        holdings.current[get_ident()] = None
+        self._reply(get_ident(), value)
 
     def task_done(self) -> None:
         """Does nothing but end the item that the calling thread last got: here get finishes an item."""
-        self._end_current()
+        self._end_current(get_ident())
 
     # Beneath
 
-    def _is_asked(self) -> bool:
-        """Whether somebody waits for this thread's reply."""
-        item = self._member.holdings.current.get(get_ident())
-        return item is not None and bool(item.flags & m.WANTS_REPLY)
-
     def _receive(self, block: bool, timeout: float | None, patient: bool = True) -> Any:
-        self._end_current()
+        me = get_ident()
+        self._end_current(me)
         member = self._member
         member.holdings.raise_deferred()
-        me = get_ident()
         try:
             item = self._take(block, timeout, self._joinable, patient)
-            member.holdings.current[me] = item
-            if item.flags & m.WANTS_REPLY:
-                member.holdings.owing += 1
-            if self._joinable:
-                member.holdings.unfinished.push(me, item)
-            member.inbox.in_hand.pop(me, None)
+            self._keep(me, item)
         except BaseException:
             member.drop_hand()
             raise
@@ -141,18 +118,9 @@ class Getting(Handle[T]):
         member = self._member
         asked = False
         while True:
-            if member.closing:
-                self._closed("get")
-            if self._options.delivery == "shared" or member.is_leader:
-                with member.inbox_lock:
-                    item = member.inbox.take(self._loads, hold, get_ident())
-                if member.inbox.words[ATTENTION]:
-                    member.answer_attention()
-                if item is not None:
-                    break
-            session = member.session
-            if session.shutdown == 2 or session.drained:
-                raise ShutDown(f"get: group {self._label!r} is shut down")
+            item = self._take_now(hold)
+            if item is not None:
+                return item
             if waits:
                 if not self._waits.for_item(deadline):
                     raise Empty
@@ -165,44 +133,3 @@ class Getting(Handle[T]):
                 if not member.is_connected:
                     raise Empty
                 self._waits.poll_item(Deadline(NO_LEADER))
-        if item.error is not None:
-            self._cannot_decode(item)
-        return item
-
-    def _cannot_decode(self, item: Item) -> NoReturn:
-        assert item.error is not None
-        text = f"{type(item.error).__name__}: {text_of(item.error)}"
-        reason = f"cannot be decoded: {text}"
-        self._member.inbox.in_hand.pop(get_ident(), None)
-        if item.flags & m.WANTS_REPLY:
-            body = json.dumps({"type_name": "groupqueue.DecodeError", "text": text}).encode()
-            self._member.say(Verdict(m.Answer, item.id, item.attempt, m.REPLY_TEXT, False, body))
-        self._member.say(Verdict(m.Fail, item.id, item.attempt, body=reason.encode("utf-8", "replace")))
-        raise DecodeError(
-            f"group {self._label!r}: an item of {len(item.payload)} bytes from process {item.pid} cannot be rebuilt in "
-            f"this process ({text}); it is on the failed list",
-            item.payload,
-            item.pid,
-        ) from item.error
-
-    def _end_current(self) -> None:
-        """Who gets again, or closes, without having answered has answered None."""
-        holdings = self._member.holdings
-        item = holdings.current.pop(get_ident(), None)
-        if item is not None and item.flags & m.WANTS_REPLY:
-            holdings.owing -= 1
-            self._answer(item.id, item.attempt, None, finish=not self._joinable)
-
-    def _answer(self, item_id: int, attempt: int, value: Any, finish: bool) -> None:
-        body = self._dumps(value)
-        self._member.say(Verdict(m.Answer, item_id, attempt, m.REPLY_VALUE, finish, body))
-
-    def _message(self, item: Item) -> Message[T]:
-        return Message(
-            item.obj,
-            item_id=item.id,
-            attempt=item.attempt,
-            sender_pid=item.pid,
-            wants_reply=bool(item.flags & m.WANTS_REPLY),
-            endings=Endings(self._member, self._dumps),
-        )

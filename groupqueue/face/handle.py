@@ -1,5 +1,7 @@
 """
 What all parts of a queue's face share: the member behind it, how objects travel, and what the handle tells of itself.
+
+`Handle`, `Opening`, `Incoming`, `Outgoing` and `Looking` never wait, so `groupqueue.aio` is made of them too.
 """
 
 from __future__ import annotations
@@ -7,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
 
+from groupqueue.exceptions import ShutDown
 from groupqueue.member import Member
 from groupqueue.options import Options
 from groupqueue.system.deadline import Deadline
@@ -19,11 +22,11 @@ NO_LEADER = 1.0
 
 
 class Handle(Generic[T]):
-    """One opened queue of one process. `GroupQueue._open` sets everything."""
+    """One opened queue of one process. `Opening._open` sets everything."""
 
     _joinable = False
+    _shut_down: type[Exception] = ShutDown
     _member: Member
-    _waits: Waits
     _options: Options
     _dumps: Callable[[Any], bytes]
     _loads: Callable[[Any], Any]
@@ -51,15 +54,21 @@ class Handle(Generic[T]):
         """Whether this handle leads the group at this moment."""
         return self._member.is_leader
 
-    def wait_for_leader(self, timeout: float | None = None) -> bool:
-        """True once this handle is served by a leader, itself or another; False after `timeout` seconds."""
-        member = self._member
-        member.wait(lambda: member.is_connected or member.closing, Deadline(timeout))
-        return member.is_connected
-
     @property
     def _label(self) -> str:
         return self._member.paths.name
 
     def _closed(self, what: str) -> NoReturn:
         raise ValueError(f"{what}: queue {self._label!r} is closed")
+
+
+class Blocking(Handle[T]):
+    """A handle whose callers' threads wait."""
+
+    _waits: Waits
+
+    def wait_for_leader(self, timeout: float | None = None) -> bool:
+        """True once this handle is served by a leader, itself or another; False after `timeout` seconds."""
+        member = self._member
+        member.wait(lambda: member.is_connected or member.closing, Deadline(timeout))
+        return member.is_connected

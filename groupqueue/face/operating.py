@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from groupqueue.exceptions import ClosedError, DecodeError
-from groupqueue.face.endings import text_of
-from groupqueue.face.handle import NO_LEADER, Handle, T
+from groupqueue.exceptions import ClosedError
+from groupqueue.face.handle import NO_LEADER, Blocking, T
+from groupqueue.face.looking import Looking
 from groupqueue.message import Message
 from groupqueue.stats import Stats
-from groupqueue.system import offline
 from groupqueue.system.deadline import Deadline
 
 
-class Operating(Handle[T]):
+class Operating(Looking[T], Blocking[T]):
     """See the module."""
 
     def qsize(self) -> int:
@@ -42,10 +41,6 @@ class Operating(Handle[T]):
 
         TimeoutError if there is no leader within a second; ValueError for a negative `n`.
         """
-        if not isinstance(n, int):
-            raise TypeError(f"peek: n must be an int, not {type(n).__name__}")
-        if n < 0:
-            raise ValueError(f"peek: n must be 0 or more, not {n}")
         return [message.obj for message in self._look("peek", n)]
 
     def stats(self) -> Stats:
@@ -74,44 +69,13 @@ class Operating(Handle[T]):
     # Beneath
 
     def _look(self, do: str, limit: int | None) -> list[Message[T]]:
-        """As many items as are asked for, page by page."""
-        found: list[Message[T]] = []
-        after = 0
-        more = limit is None or limit > 0
-        while more:
-            left = {} if limit is None else {"n": limit - len(found)}
-            answer = self._ask({"do": do, "after": after, **left})
-            if answer is None:
-                self._no_leader(do)
-            told, payloads = answer
-            found += self._looked_at(told, payloads)
-            more = told["more"] and (limit is None or len(found) < limit)
-            if told["items"]:
-                after = told["items"][-1]["id"]
-        return found
-
-    def _looked_at(self, told: dict[str, Any], payloads: memoryview) -> list[Message[T]]:
-        found: list[Message[T]] = []
-        start = 0
-        for about in told["items"]:
-            payload = payloads[start : start + about["size"]]
-            start += about["size"]
+        pages = self._pages(do, limit)
+        answer = None
+        while True:
             try:
-                obj = self._loads(payload)
-            except Exception as error:
-                obj = DecodeError(f"cannot be rebuilt in this process: {text_of(error)}", bytes(payload), about["pid"])
-            found.append(
-                Message(
-                    obj,
-                    item_id=about["id"],
-                    attempt=about["attempt"],
-                    sender_pid=about["pid"],
-                    wants_reply=about["wants_reply"],
-                    endings=None,
-                    reason=about.get("reason", ""),
-                )
-            )
-        return found
+                answer = self._ask(pages.send(answer))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
 
     def _ask(self, request: dict[str, Any]) -> tuple[dict[str, Any], memoryview] | None:
         """The leader's answer, None if there is no leader to be had within a second."""
@@ -131,11 +95,3 @@ class Operating(Handle[T]):
         if told is None:
             self._closed(str(request["do"]))
         return told[0]
-
-    def _no_leader(self, what: str) -> NoReturn:
-        if self._member.closing:
-            self._closed(what)
-        raise TimeoutError(f"{what}: group {self._label!r} has no leader now")
-
-    def _offline(self) -> dict[str, Any]:
-        return offline.inspect(self._member.paths)

@@ -7,17 +7,15 @@ call costs as much as all the rest of a put.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Any, NoReturn
+from typing import Any
 
-from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
-from groupqueue.exceptions import ConsumerLost, Full, RemoteError, ReplyTimeout, ShutDown
-from groupqueue.face.handle import NO_LEADER, Handle, T
+from groupqueue.exceptions import Full
+from groupqueue.face.handle import NO_LEADER, Blocking, T
+from groupqueue.face.outgoing import Outgoing
 from groupqueue.member import BATCH, PUSH_INTERVAL
-from groupqueue.system import forking
 from groupqueue.system.deadline import Deadline, now
 
 WITHDRAW_GRACE = 0.3
@@ -26,10 +24,9 @@ MAX_PENDING = 1024
 BIG = 64 * 1024
 
 
-class Putting(Handle[T]):
+class Putting(Outgoing[T], Blocking[T]):
     """See the module."""
 
-    _max_item_bytes: int
     _plain_put: bool
 
     def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
@@ -167,35 +164,6 @@ class Putting(Handle[T]):
 
     # Beneath
 
-    def _check_put(self, what: str) -> None:
-        if self._options.mode == "master":
-            raise ValueError(f'{what}: group {self._label!r} was opened with mode="master", which never puts')
-        member = self._member
-        if member.closing:
-            if not (forking.is_exiting() and member.closed_by_exit):
-                self._closed(what)
-            member.revive()
-        if member.session.shutdown:
-            raise ShutDown(f"{what}: group {self._label!r} is shut down")
-
-    def _take_back(self, entry: tuple[bytes, Call | None], what: str) -> None:
-        """Shut down or closed in the midst of a put: the item is not put, unless it is under way already."""
-        member = self._member
-        pending = member.outbox.pending
-        with member.lock:
-            for index in reversed(range(len(pending))):
-                if pending[index] is entry:
-                    del pending[index]
-                    if member.session.shutdown:
-                        raise ShutDown(f"{what}: group {self._label!r} is shut down")
-                    self._closed(what)
-
-    def _too_large(self, size: int) -> NoReturn:
-        raise ValueError(
-            f"group {self._label!r}: the item has {size} bytes, max_item_bytes is {self._max_item_bytes}; "
-            "nothing was queued"
-        )
-
     def _put_bounded(self, entry: tuple[bytes, Call | None], block: bool, timeout: float | None) -> None:
         waits = block and (timeout is None or timeout > 0)
         deadline = Deadline(timeout if waits else NO_LEADER)
@@ -216,9 +184,7 @@ class Putting(Handle[T]):
     def _put_call(self, obj: T, call: Call, deadline: Deadline, what: str) -> None:
         self._check_put(what)
         member = self._member
-        payload = self._dumps(obj)
-        if len(payload) > self._max_item_bytes:
-            self._too_large(len(payload))
+        payload = self._payload(obj)
         self._wait_for_room(True, deadline.remaining())
         entry = (payload, call)
         if member.is_bounded:
@@ -228,24 +194,3 @@ class Putting(Handle[T]):
         if member.session.shutdown or member.closing:
             self._take_back(entry, what)
         member.push()
-
-    def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
-        return ReplyTimeout(f"group {self._label!r}: no reply within {timeout} s")
-
-    def _result(self, call: Call, timeout: float | None) -> Any:
-        if call.answer is None:
-            if self._member.session.shutdown == 2:
-                raise ShutDown(f"put_wait: group {self._label!r} was shut down")
-            if self._member.is_closed:
-                self._closed("put_wait")
-            raise self._reply_timeout(timeout)
-        status, body = call.answer
-        if status == m.REPLY_VALUE:
-            return self._loads(body)
-        if status == m.REPLY_EXCEPTION:
-            raise self._loads(body)
-        if status == m.REPLY_TEXT:
-            raise RemoteError(**json.loads(bytes(body)))
-        if self._member.session.shutdown == 2:
-            raise ShutDown(f"put_wait: group {self._label!r} was shut down")
-        raise ConsumerLost(f"group {self._label!r}: no reply will come: {bytes(body).decode()}")
