@@ -212,9 +212,13 @@ class Member:
                 break
             if deadline.expired:
                 return False
-            text = "group %r: closing waits for a leader to take %d item(s)%s"
-            logger.warning(text, self.paths.name, self.outbox.waiting, self._watch.why())
+            self.warn_of_lingering()
         return True
+
+    def warn_of_lingering(self) -> None:
+        """Says why closing takes so long; due every LINGER_WARNING seconds that it lasts."""
+        text = "group %r: closing waits for a leader to take %d item(s)%s"
+        logger.warning(text, self.paths.name, self.outbox.waiting, self._watch.why())
 
     def _begin_closing(self) -> bool:
         if self.closing:

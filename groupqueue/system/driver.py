@@ -7,7 +7,8 @@ nobody has driven for a while, so that a loop of get and put does not wake it, a
 waiting thread drives for long. An idle process does not wake.
 
 Threads that wait while another drives sleep on a latch of their own. A driver that has what it waited for wakes the
-next; whoever changes the state calls `notify`, which wakes those whose wait is over.
+next; whoever changes the state calls `notify`, which wakes those whose wait is over. Who waits without a thread, in an
+event loop, is a listener: it never drives, and is told as the sleepers are.
 
 A signal handler may raise between any two steps of a waiting thread. What that can leave behind (the seat taken by
 nobody, a waiter that waits no more, a hand-over that did not happen) the background thread notices and mends: for
@@ -21,6 +22,7 @@ import sys
 import threading
 from collections.abc import Callable
 from threading import get_ident
+from typing import Protocol
 
 from groupqueue.system.deadline import Deadline
 
@@ -28,6 +30,18 @@ STEP_IN = 0.001
 ORPHANED = 0.02
 PARK = 1.0
 AFTER_ERROR = 0.05
+
+
+class Listener(Protocol):
+    """What waits without a thread. Both are called by whichever thread made a change, with no lock held, and raise
+    nothing.
+    """
+
+    def ready(self) -> bool:
+        """Whether `wake` is to be called."""
+
+    def wake(self) -> None:
+        """The wait is over."""
 
 
 class _Waiter:
@@ -68,6 +82,7 @@ class Driver:
         self._seat: list[None] = [None]
         self._owner = 0
         self._waiters: list[_Waiter] = []
+        self.listeners: list[Listener] = []
         self._passages = 0
         self._background_drives = False
         self._parked = False
@@ -142,6 +157,10 @@ class Driver:
                     self._kick()
                 else:
                     waiter.wake()
+        if self.listeners:
+            for listener in self.listeners[:]:
+                if listener.ready():
+                    listener.wake()
 
     def _sit_down(self) -> bool:
         try:

@@ -538,3 +538,56 @@ def test_the_background_thread_does_not_wait_for_itself(running: Engine) -> None
 
     running.happen(join)
     eventually(joined)
+
+
+# Listeners
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.flag = Flag()
+        self.woken: list[int] = []
+
+    def ready(self) -> bool:
+        return self.flag()
+
+    def wake(self) -> None:
+        self.woken.append(get_ident())
+
+
+def test_a_listener_is_told_by_whoever_made_the_change(running: Engine) -> None:
+    listener, other = Listener(), Listener()
+    running.driver.listeners += [listener, other]
+    running.happen(listener.flag.set)
+    eventually(lambda: listener.woken, what="the listener to be woken")
+    assert set(listener.woken) == {running.background}
+    assert other.woken == []
+
+
+def test_a_listener_is_no_waiter_to_whom_driving_could_be_left(engine: Engine) -> None:
+    listener = Listener()
+    engine.driver.listeners.append(listener)
+    flag = Flag()
+    engine.happen(flag.set)
+    assert engine.driver.wait(flag, Deadline(LONG))
+    engine.driver.start("drives")
+    eventually(lambda: engine.driving, what="the background thread to drive")
+    assert listener.woken == []
+
+
+def test_a_listener_may_leave_while_it_is_told(running: Engine) -> None:
+    class Leaves(Listener):
+        def wake(self) -> None:
+            super().wake()
+            running.driver.listeners.remove(self)
+
+    first, second = Leaves(), Leaves()
+    running.driver.listeners += [first, second]
+
+    def change() -> None:
+        first.flag.set()
+        second.flag.set()
+
+    running.happen(change)
+    eventually(lambda: first.woken and second.woken)
+    assert running.driver.listeners == []
