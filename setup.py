@@ -8,7 +8,8 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 
 CLI = ["click>=8.1", "rich>=13"]
-TEST = ["pytest>=8", "pytest-timeout>=2.3", *CLI]
+UVLOOP = ["uvloop>=0.19; platform_python_implementation == 'CPython'"]
+TEST = ["pytest>=8", "pytest-timeout>=2.3", *CLI, *UVLOOP]
 LINT = ["ruff>=0.11"]
 TYPES = ["mypy>=1.15", *CLI]
 BENCH = ["numpy", "pyzmq>=25", "faster-fifo", "redis>=5", "persist-queue>=1", "matplotlib>=3.8"]

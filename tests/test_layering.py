@@ -135,16 +135,38 @@ def test_system_does_not_know_who_uses_it(path: Path) -> None:
     imports = imports_of(path)
     above = {
         f"groupqueue.{name}"
-        for name in ("face", "follower", "leader", "member", "queues", "serializers", "standing", "waits", "__main__")
+        for name in (
+            "aio",
+            "face",
+            "follower",
+            "leader",
+            "member",
+            "queues",
+            "serializers",
+            "standing",
+            "waits",
+            "__main__",
+        )
     }
     assert {name for name in imports if below(name, *above)} == set()
     assert {name for name in imports if top(name) in {"dill", "pickle"}} == set()
 
 
-@pytest.mark.parametrize("path", [PACKAGE / "queues.py", *modules("face")], ids=lambda path: path.name)
-def test_the_face_knows_no_sockets(path: Path) -> None:
+FACES = [PACKAGE / "queues.py", *modules("face"), *modules("aio")]
+
+
+@pytest.mark.parametrize("path", FACES, ids=names(FACES))
+def test_the_faces_know_no_sockets(path: Path) -> None:
     imports = imports_of(path)
     assert {name for name in imports if top(name) in SYSTEM_CALLS} == set()
+
+
+def test_only_one_folder_knows_event_loops() -> None:
+    others = [path for path in modules() if PACKAGE / "aio" not in path.parents]
+    told = {
+        name for path in others for name in imports_of(path) if top(name) == "asyncio" or below(name, "groupqueue.aio")
+    }
+    assert told == set()
 
 
 def test_everything_is_of_the_standard_library_but_two_and_the_extra_s() -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from groupqueue.core.calls import Call
-from groupqueue.exceptions import Full
+from groupqueue.exceptions import Full, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.outgoing import Outgoing
 from groupqueue.member import BATCH, PUSH_INTERVAL
