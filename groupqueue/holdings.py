@@ -15,7 +15,7 @@ from groupqueue.core.inbox import Item
 
 class Holdings:
     """`current`: by owner, the item that its `reply` would answer, or None once it has. `owing` counts what a get has
-    to see to first: items that wait for a reply, and errors that were deferred.
+    to see to first: items that wait for a reply or have had it, and errors that were deferred.
     """
 
     def __init__(self) -> None:

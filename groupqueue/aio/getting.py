@@ -230,9 +230,8 @@ class Getting(Incoming[T], Awaiting[T]):
         self._watched.discard(task)
         member = self._member
         holdings = member.holdings
-        item = holdings.current.pop(task, None)
-        if item is not None and item.flags & m.WANTS_REPLY and not member.closing:
-            holdings.owing -= 1
+        item = self._let_go(task)
+        if item is not None and not member.closing:
             error = task.exception() if task.done() and not task.cancelled() else asyncio.CancelledError()
             self._answer_for(task, item, error)
         holdings.unfinished.disown(task)

@@ -91,7 +91,11 @@ class Getting(Incoming[T], Blocking[T]):
 
         Raises ValueError if this thread has got nothing, or has answered; PicklingError if the value cannot travel.
         """
-        self._reply(get_ident(), value)
+        me = get_ident()
+        member = self._member
+        if not self._plain_get or me in member.holdings.current or not member.inbox.taken:
+            self._reply(me, value)
+        # Otherwise what it has got came the short way, which leaves no trace, and is plain.
 
     def task_done(self) -> None:
         """Does nothing but end the item that the calling thread last got: here get finishes an item."""

@@ -81,11 +81,21 @@ class Incoming(Handle[T]):
 
     def _end_current(self, owner: Hashable) -> None:
         """Who gets again, or closes, without having answered has answered None."""
-        holdings = self._member.holdings
-        item = holdings.current.pop(owner, None)
-        if item is not None and item.flags & m.WANTS_REPLY:
-            holdings.owing -= 1
+        item = self._let_go(owner)
+        if item is not None:
             self._answer(item.id, item.attempt, None, finish=not self._joinable)
+
+    def _let_go(self, owner: Hashable) -> Item | None:
+        """The owner answers what it last got no more. Returns that if somebody still waits for the answer."""
+        holdings = self._member.holdings
+        try:
+            item = holdings.current.pop(owner)
+        except KeyError:
+            return None
+        if item is not None and not item.flags & m.WANTS_REPLY:
+            return None
+        holdings.owing -= 1
+        return item
 
     def _reply(self, owner: Hashable, value: Any) -> None:
         holdings = self._member.holdings
@@ -96,20 +106,17 @@ class Incoming(Handle[T]):
                 "that has not been answered"
             )
         if item.flags & m.WANTS_REPLY:
+            # It is owed until the owner gets again: not before then can it be something else that it answers.
             self._answer(item.id, item.attempt, value, finish=not self._joinable)
-            holdings.owing -= 1
-        holdings.current[owner] = None
+            holdings.current[owner] = None
 
     def _finish(self, owner: Hashable) -> None:
         """`task_done` of a joinable queue."""
         holdings = self._member.holdings
         owner, item = holdings.unfinished.pop(owner)
-        if holdings.current.get(owner) is item:
-            holdings.current.pop(owner)
-            if item.flags & m.WANTS_REPLY:
-                holdings.owing -= 1
-                self._answer(item.id, item.attempt, None, finish=True)
-                return
+        if holdings.current.get(owner) is item and self._let_go(owner) is not None:
+            self._answer(item.id, item.attempt, None, finish=True)
+            return
         self._member.say(Verdict(m.Done, item.id, item.attempt))
 
     def _answer(self, item_id: int, attempt: int, value: Any, finish: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 
 import pytest
@@ -155,6 +156,49 @@ def test_a_reply_that_cannot_travel_raises_where_it_was_given(group):
         responder.do("m.reply(threading.Lock())")
     responder.do("m.reply('second try')")
     assert asker.result() == "second try"
+
+
+@pytest.mark.parametrize("kind", ["GroupQueue", "JoinableGroupQueue"])
+def test_a_reply_to_what_nobody_asked_is_no_error_however_many_came_at_once(group, open_queue, kind):
+    leader = open_leader(group)
+    queue = open_queue(group, kind=kind, mode="client")
+    with pytest.raises(ValueError, match="this thread last got"):
+        queue.reply("nothing got")
+    leader.do("q.put_many(range(300)); q.flush()")
+    failed = []
+
+    def work():
+        try:
+            for _ in range(100):
+                queue.reply(("nobody asked", queue.get(timeout=5)))
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def test_a_plain_item_after_a_question_may_be_replied_to(group, open_queue):
+    leader = open_leader(group, begin="[q.put_wait(n, timeout=20) for n in range(20)]")
+    queue = open_queue(group, mode="client")
+    other = open_member(group, mode="client", begin="q.put_many(range(100)); q.flush()")
+    for _ in range(120):
+        queue.reply(("answer", queue.get(timeout=5)))
+    assert leader.result() == [("answer", n) for n in range(20)]
+    assert other.result() is None
+    other.do("q.put('plain')")
+    assert queue.get(timeout=5) == "plain"
+    queue.reply("nobody asked")
+    asker = open_member(group, mode="client", begin="q.put_wait('question', timeout=10)")
+    assert queue.get(timeout=5) == "question"
+    queue.reply("answer")
+    with pytest.raises(ValueError, match="this thread last got"):
+        queue.reply("twice")
+    assert asker.result() == "answer"
 
 
 def test_a_timeout_withdraws_the_item(group, open_queue):
