@@ -75,8 +75,9 @@ class Getting(Incoming[T], Awaiting[T]):
     def get_many(self, max_items: int) -> Coroutine[Any, Any, list[T]]:
         """A list of up to `max_items` objects: waits for the first, and takes what has come with it.
 
-        An item behind the first that cannot be decoded ends the list; the next get raises its DecodeError. Raises
-        ValueError for less than one item, and as get does.
+        An item that a `put_wait` waits for is the last of its list: `reply` answers it. One behind the first that
+        cannot be decoded ends the list; the next get raises its DecodeError. Raises ValueError for less than one item,
+        and as get does.
 
             for job in await q.get_many(100):
                 ...
@@ -154,7 +155,7 @@ class Getting(Incoming[T], Awaiting[T]):
         found: list[T] = []
         while item is not None:
             found.append(item.obj)
-            if len(found) == max_items:
+            if len(found) == max_items or self._is_asked(owner):
                 break
             try:
                 item = self._take_and_keep(owner)
