@@ -8,7 +8,8 @@ here.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 from groupqueue.core.inbox import Item
 
@@ -23,11 +24,24 @@ class Holdings:
         self.unfinished = Unfinished()
         self.owing = 0
         self._deferred: deque[Exception] = deque()
+        self._dropped: deque[Any] = deque()
 
     def defer(self, error: Exception) -> None:
         """An error that a later get shall raise."""
         self._deferred.append(error)
         self.owing += 1
+
+    def put_aside(self, objects: Iterable[Any]) -> None:
+        """What an interrupted call had taken, and never returned: a later get shall."""
+        for obj in objects:
+            self._dropped.append(obj)
+            self.owing += 1
+
+    def pick_up(self) -> Any:
+        """The oldest object that was put aside; LookupError if there is none."""
+        obj = self._dropped.popleft()
+        self.owing -= 1
+        return obj
 
     def raise_deferred(self) -> None:
         """Raises the oldest deferred error, if there is one."""

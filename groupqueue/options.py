@@ -34,6 +34,8 @@ class Options:
             raise ValueError('delivery="leader" gets only while leading, and mode="client" never leads')
         if maxsize is not None:
             _check_type("maxsize", maxsize, (int,), "an int or None")
+            if maxsize >= 1 << 63:
+                raise ValueError(f"maxsize must be below {1 << 63}; 0 is unbounded")
         _check_type("max_item_bytes", max_item_bytes, (int,), "an int")
         if not 1 <= max_item_bytes <= LARGEST_ITEM_BYTES:
             raise ValueError(f"max_item_bytes must be from 1 to {LARGEST_ITEM_BYTES}, not {max_item_bytes}")

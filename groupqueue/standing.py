@@ -25,7 +25,7 @@ from groupqueue.core.inbox import Inbox
 from groupqueue.core.outbox import Outbox
 from groupqueue.core.session import Session
 from groupqueue.core.wire import WireError
-from groupqueue.exceptions import GroupVersionError
+from groupqueue.exceptions import GroupMismatchError, GroupVersionError
 from groupqueue.follower import Follower
 from groupqueue.leader import Leader
 from groupqueue.options import Options
@@ -73,12 +73,16 @@ class Standing:
         self.changed_at = now()
         self._follower: Follower | None = None
         self._leader: Leader | None = None
+        self._is_whole = True
         self.become_candidate()
 
     # Steps
 
     def handle(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
         """What a poll has found, and what is due by now."""
+        if not self._is_whole:
+            self.become_candidate()
+            return
         for key, mask in events:
             key.data(mask)
         leader = self._leader
@@ -105,6 +109,8 @@ class Standing:
 
     def next_timer(self) -> float | None:
         """When `handle` is due at the latest; None if nothing but an event matters."""
+        if not self._is_whole:
+            return 0.0
         if self._leader is not None:
             return self._leader.next_timer()
         return self._retry.at if self.role is Role.CANDIDATE else None
@@ -141,6 +147,7 @@ class Standing:
                 logging.ERROR, f"the leader, process {self.session.leader_pid}, does not speak our protocol: {error}"
             )
             self.become_candidate()
+            self._retry.refused()
         if self.session.refusal:
             refusal, self.session.refusal = self.session.refusal, ""
             self._log(logging.ERROR, refusal)
@@ -167,7 +174,12 @@ class Standing:
             if self._may_lead:
                 leadership = Leadership.try_take(self.paths)
                 if leadership is not None:
-                    self._become_leader(leadership)
+                    try:
+                        self._become_leader(leadership)
+                    except BaseException:
+                        # It owns the lock once it is made, and an interruption may have come before.
+                        leadership.close()
+                        raise
                     return
             connection = connect(self.paths.socket)
             if connection is not None:
@@ -183,13 +195,16 @@ class Standing:
         self._retry.failed()
 
     def become_candidate(self) -> None:
-        """Whatever the role was, it is dropped as a whole."""
+        """Whatever the role was, it is dropped as a whole. If an exception cuts that short, it is done again first."""
+        self._is_whole = False
+        self.role = Role.CANDIDATE
+        # Who polls the connection that has just gone would sleep on.
+        self.wakeup.set()
         self._let_go()
         self._reset_selector()
         self.session.disconnect()
         self._retry.at_once()
-        self.role = Role.CANDIDATE
-        # Who polls the connection that has just gone would sleep on.
+        self._is_whole = True
         self.wakeup.set()
 
     def _become_follower(self, connection: Connection) -> None:
@@ -242,7 +257,7 @@ class Standing:
 
         With `keep`, what we were granted and have not taken is put again: nobody else has it any more.
         """
-        old, self.membership = self.membership, Membership.join(self.paths, None)
+        old, self.membership = self.membership, self._join_again()
         old.leave()
         file = MemberFile(self.paths.members)
         self.become_candidate()
@@ -253,6 +268,13 @@ class Standing:
             self.file = file
         if keep:
             self.outbox.pending[:0] = [(payload, None) for payload, _ in left]
+
+    def _join_again(self) -> Membership:
+        """With the bound that the group had, unless somebody has made it anew with another."""
+        try:
+            return Membership.join(self.paths, self.membership.terms.maxsize)
+        except GroupMismatchError:
+            return Membership.join(self.paths, None)
 
     def crash(self, error: BaseException) -> None:
         """Something unexpected happened in the role: it is dropped, and won again by recovery."""

@@ -14,12 +14,13 @@ from groupqueue.aio.exceptions import QueueEmpty
 from groupqueue.aio.handle import Awaiting, Owner, caller
 from groupqueue.aio.waits import BREATH, Waits
 from groupqueue.core import messages as m
+from groupqueue.core.granting import WINDOW
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError, ShutDown
 from groupqueue.face.endings import encode_exception
 from groupqueue.face.handle import T
-from groupqueue.face.incoming import Incoming
+from groupqueue.face.incoming import Incoming, check_count
 from groupqueue.message import Message
 
 logger = logging.getLogger("groupqueue")
@@ -82,8 +83,7 @@ class Getting(Incoming[T], Awaiting[T]):
             for job in await q.get_many(100):
                 ...
         """
-        if max_items < 1:
-            raise ValueError(f"max_items must be at least 1, not {max_items!r}")
+        check_count(max_items)
         return self._get_many(caller(), max_items)
 
     def get_message(self) -> Coroutine[Any, Any, Message[T]]:
@@ -146,7 +146,7 @@ class Getting(Incoming[T], Awaiting[T]):
     async def _get_many(self, owner: Owner, max_items: int) -> list[T]:
         owner = owner or caller()
         session = self._member.session
-        session.wanted = max_items
+        session.wanted = min(max_items, WINDOW)
         try:
             item: Item | None = await self._receive(owner, lambda: self._take_and_keep(owner))
         finally:

@@ -9,7 +9,6 @@ from typing import Any
 
 from groupqueue.core import messages as m
 from groupqueue.core.outbox import Verdict
-from groupqueue.exceptions import PicklingError
 from groupqueue.member import Member
 
 
@@ -62,7 +61,7 @@ def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tup
         raise TypeError(f"fail() takes an exception, not {type(error).__name__}")
     try:
         return m.REPLY_EXCEPTION, dumps(error)
-    except PicklingError:
+    except Exception:
         kind = type(error)
         told = {
             "type_name": f"{kind.__module__}.{kind.__qualname__}",

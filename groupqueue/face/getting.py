@@ -7,12 +7,15 @@ from __future__ import annotations
 from threading import get_ident
 from typing import Any
 
+from groupqueue.core.granting import WINDOW
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.exceptions import DecodeError, Empty, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
-from groupqueue.face.incoming import Incoming
+from groupqueue.face.incoming import Incoming, check_count
 from groupqueue.message import Message
 from groupqueue.system.deadline import Deadline
+
+_NOTHING = object()
 
 
 class Getting(Incoming[T], Blocking[T]):
@@ -28,15 +31,19 @@ class Getting(Incoming[T], Blocking[T]):
         """
         member = self._member
         if self._plain_get and not member.closing and not member.holdings.owing:
+            obj: Any = _NOTHING
             try:
                 with member.inbox_lock:
-                    obj: T = member.inbox.take_plain(self._loads)
-            except LookupError:
-                pass
-            else:
+                    obj = member.inbox.take_plain(self._loads)
                 if member.inbox.words[ATTENTION]:
                     member.answer_attention()
-                return obj
+                return obj  # type: ignore[no-any-return]
+            except BaseException as error:
+                if obj is not _NOTHING:
+                    member.holdings.put_aside((obj,))
+                    raise
+                if not isinstance(error, LookupError):
+                    raise
         return self._receive(block, timeout)  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T:
@@ -49,12 +56,12 @@ class Getting(Incoming[T], Blocking[T]):
         An item that a `put_wait` waits for is the last of its list: `reply` answers it. One behind the first that
         cannot be decoded ends the list; the next get raises its DecodeError.
         """
-        if max_items < 1:
-            raise ValueError(f"max_items must be at least 1, not {max_items!r}")
+        check_count(max_items)
         member = self._member
-        member.session.wanted = max_items
+        member.session.wanted = min(max_items, WINDOW)
+        found: list[T] = []
         try:
-            found = [self._receive(block, timeout)]
+            found.append(self._receive(block, timeout))
             while len(found) < max_items and not self._is_asked(get_ident()):
                 try:
                     found.append(self._receive(False, None, patient=False))
@@ -68,6 +75,9 @@ class Getting(Incoming[T], Blocking[T]):
                     if not member.closing:
                         raise
                     break
+        except BaseException:
+            member.holdings.put_aside(found)
+            raise
         finally:
             member.session.wanted = 1
         return found
@@ -107,11 +117,18 @@ class Getting(Incoming[T], Blocking[T]):
         me = get_ident()
         self._end_current(me)
         member = self._member
-        member.holdings.raise_deferred()
+        holdings = member.holdings
+        item: Item | None = None
+        try:
+            return holdings.pick_up()
+        except LookupError:
+            holdings.raise_deferred()
         try:
             item = self._take(block, timeout, self._joinable, patient)
             self._keep(me, item)
         except BaseException:
+            if item is not None and not item.held:
+                holdings.put_aside((item.obj,))
             member.drop_hand()
             raise
         return item.obj

@@ -20,6 +20,14 @@ from groupqueue.face.handle import Handle, T
 from groupqueue.message import Message
 
 
+def check_count(max_items: object) -> None:
+    """Raises TypeError or ValueError for what is no number of items to get."""
+    if not isinstance(max_items, int):
+        raise TypeError(f"max_items must be an int, not {type(max_items).__name__}")
+    if max_items < 1:
+        raise ValueError(f"max_items must be at least 1, not {max_items}")
+
+
 class Incoming(Handle[T]):
     """See the module."""
 
@@ -32,10 +40,15 @@ class Incoming(Handle[T]):
             self._closed("get")
         item = None
         if self._options.delivery == "shared" or member.is_leader:
-            with member.inbox_lock:
-                item = member.inbox.take(self._loads, hold, get_ident())
-            if member.inbox.words[ATTENTION]:
-                member.answer_attention()
+            try:
+                with member.inbox_lock:
+                    item = member.inbox.take(self._loads, hold, get_ident())
+                if member.inbox.words[ATTENTION]:
+                    member.answer_attention()
+            except BaseException:
+                if item is not None and not item.held:
+                    member.holdings.put_aside((item.obj,))
+                raise
         if item is None:
             session = member.session
             if session.shutdown == 2 or session.drained:

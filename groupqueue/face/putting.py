@@ -158,6 +158,8 @@ class Putting(Outgoing[T], Blocking[T]):
             raise TimeoutError(
                 f"group {self._label!r}: {member.outbox.waiting} item(s) not confirmed by a leader within {timeout} s"
             )
+        if not member.is_flushed():
+            raise TimeoutError(f"group {self._label!r}: closed with {member.outbox.waiting} item(s) not confirmed")
         if member.session.dropped:
             member.session.dropped = False
             raise ShutDown(f"flush: group {self._label!r} was shut down, and what was on its way is dropped")

@@ -15,6 +15,9 @@ from typing import NamedTuple
 from groupqueue.system.locks import is_same_file, try_lock
 from groupqueue.system.paths import GroupPaths
 
+# Of a pid, and of an epoch, which is the upper half of a segment's number.
+MOST = 1 << 31
+
 
 class LeaderNote(NamedTuple):
     """What the lock file tells people: who led last, and in which epoch."""
@@ -71,9 +74,10 @@ def read_note(paths: GroupPaths) -> LeaderNote | None:
     try:
         with open(paths.lock, "rb") as file:
             found = json.loads(file.read(256))
-        return LeaderNote(int(found["pid"]), int(found["epoch"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        note = LeaderNote(int(found["pid"]), int(found["epoch"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return note if 0 < note.pid < MOST and 0 <= note.epoch < MOST else None
 
 
 def is_led(paths: GroupPaths) -> bool:

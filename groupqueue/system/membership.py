@@ -21,6 +21,7 @@ from groupqueue.system.locks import is_same_file, try_lock
 
 _PATIENCE = 5.0
 _STALE_NEW = 60.0
+MOST = (1 << 63) - 1
 _CONTENTS = frozenset(("group", "journal", "lock", "members", "socket", "socket~"))
 
 
@@ -110,6 +111,7 @@ class Membership:
 def _make_folder(path: str, group: str) -> None:
     try:
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)
     except FileExistsError:
         if os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path)):
             raise GroupDirectoryError(
@@ -120,14 +122,14 @@ def _make_folder(path: str, group: str) -> None:
 def read_terms(fd: int) -> Terms:
     try:
         found = json.loads(os.pread(fd, 4096, 0))
-        return Terms(int(found["maxsize"]), int(found["generation"]))
-    except (ValueError, KeyError, TypeError):
+        terms = Terms(int(found["maxsize"]), int(found["generation"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Terms(0, 0)
+    return terms if 0 <= terms.maxsize <= MOST and 0 <= terms.generation <= MOST else Terms(0, 0)
 
 
 def _write_terms(fd: int, terms: Terms) -> None:
-    text = json.dumps(terms._asdict()).encode().ljust(256)
-    os.pwrite(fd, text, 0)
+    os.pwrite(fd, json.dumps(terms._asdict()).encode().ljust(256), 0)
 
 
 def _bound(maxsize: int) -> str:

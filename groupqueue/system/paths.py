@@ -68,7 +68,7 @@ def default_directory() -> str:
 
 
 def resolve_directory(directory: str | os.PathLike[str] | None) -> str:
-    return os.path.abspath(os.fspath(directory)) if directory is not None else os.path.abspath(default_directory())
+    return os.path.abspath(os.fsdecode(directory) if directory is not None else default_directory())
 
 
 def check_socket_path(paths: GroupPaths) -> None:
@@ -104,6 +104,8 @@ def make_directory(path: str, group: str) -> None:
             if not os.path.lexists(folder):
                 try:
                     os.mkdir(folder, 0o700)
+                    # Whatever the umask.
+                    os.chmod(folder, 0o700)
                 except FileExistsError:
                     pass
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from groupqueue import GroupQueue, PicklingError, ShutDown
+from groupqueue import GroupQueue, PicklingError, RemoteError, ShutDown
 from groupqueue.exceptions import GroupDirectoryError
 from tests.helpers import eventually, open_leader, open_member, run_script
 
@@ -335,3 +336,119 @@ def test_the_first_put_into_a_group_of_a_huge_bound_takes_no_longer(group, open_
     queue = open_queue(group, maxsize=2**40)
     queue.put("x")
     assert queue.get(timeout=10) == "x"
+
+
+def test_whatever_the_umask_the_directory_is_ours_and_usable(directory, group):
+    home = os.path.join(directory, "mine")
+    script = run_script(
+        """
+        # has a mask that leaves nothing
+        import os, sys
+        os.umask(0o777)
+        from groupqueue import GroupQueue
+        q = GroupQueue(sys.argv[1], directory=sys.argv[2])
+        q.put("x")
+        say("got", q.get(timeout=10))
+        """,
+        group,
+        home,
+    )
+    assert script.expect("got") == "x"
+    assert stat.S_IMODE(os.stat(home).st_mode) == 0o700
+
+
+def test_a_group_made_anew_beneath_its_member_keeps_its_bound(directory, group, open_queue):
+    queue = open_queue(group, maxsize=3)
+    assert queue.wait_for_leader(10)
+    folder = os.path.join(directory, group)
+    before = os.stat(folder).st_ino
+    os.rename(folder, folder + "-gone")
+    eventually(lambda: os.path.isdir(folder) and os.stat(folder).st_ino != before)
+    assert queue.wait_for_leader(10)
+    assert queue.maxsize == 3
+
+
+def test_a_bound_beyond_all_reason_is_refused(group):
+    with pytest.raises(ValueError, match="maxsize"):
+        GroupQueue(group, maxsize=10**300)
+
+
+@pytest.mark.parametrize("text", ['{"pid": 1e400, "epoch": 1}', '{"pid": 12, "epoch": 1e30}', "[" * 5000, "no JSON"])
+def test_whatever_stands_in_the_lock_file_somebody_leads(directory, group, text):
+    leader = open_leader(group, begin="q.put('kept'); q.flush()")
+    leader.result()
+    leader.kill()
+    for name in ("lock", "group"):
+        with open(os.path.join(directory, group, name), "w") as file:
+            file.write(text)
+    assert open_leader(group).do("q.get(timeout=10)") == "kept"
+
+
+# Exceptions that cannot travel, or arrive
+
+
+def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
+    responder = open_leader(group)
+    responder.do("""
+        import types
+        module = types.ModuleType("only_here")
+        exec("class Odd(Exception): pass", module.__dict__)
+        module.Odd.__module__ = "only_here"
+        sys.modules["only_here"] = module
+    """)
+    asker = open_queue(group, mode="client")
+    future = asker.put_future("question")
+    responder.do("q.get_message(timeout=10).fail(module.Odd('so odd'))")
+    with pytest.raises(RemoteError, match="only_here"):
+        future.result(10)
+
+
+def test_a_failure_that_a_serializer_cannot_carry_is_told_as_text(group, open_queue):
+    class Json:
+        dumps = staticmethod(lambda obj: json.dumps(obj).encode())
+        loads = staticmethod(json.loads)
+
+    queue = open_queue(group, serializer=Json())
+    future = queue.put_future({"id": 1})
+    with pytest.raises(KeyError), queue.get_message(timeout=10):
+        raise KeyError("missing")
+    with pytest.raises(RemoteError, match="missing"):
+        future.result(10)
+
+
+# Interruptions
+
+
+def test_what_an_interrupted_get_many_has_taken_is_returned_by_later_gets(group, open_queue):
+    queue = open_queue(group)
+
+    class Interrupts:
+        def __init__(self, raises: bool) -> None:
+            self.raises = raises
+
+        def __setstate__(self, state: dict[str, bool]) -> None:
+            if Interrupts.armed and state["raises"]:
+                raise KeyboardInterrupt
+
+    queue.put_many([1, 2, 3, Interrupts(True), 5])
+    queue.flush()
+    Interrupts.armed = True
+    with pytest.raises(KeyboardInterrupt):
+        queue.get_many(10, timeout=10)
+    Interrupts.armed = False
+    assert [queue.get(timeout=10) for _ in range(3)] == [1, 2, 3]
+    assert type(queue.get(timeout=10)).__name__ == "Interrupts"
+    assert queue.get(timeout=10) == 5
+
+
+@pytest.mark.parametrize("max_items", [2.5, float("inf"), "3", None])
+def test_what_is_no_number_of_items_is_refused(group, open_queue, max_items):
+    with pytest.raises(TypeError, match="max_items"):
+        open_queue(group).get_many(max_items)
+
+
+def test_more_items_than_there_are_may_be_asked_for(group, open_queue):
+    queue = open_queue(group)
+    queue.put_many(range(5))
+    queue.flush()
+    assert queue.get_many(10**20, timeout=10) == list(range(5))
