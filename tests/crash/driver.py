@@ -185,7 +185,7 @@ class Run:
         if self._clients and job not in (a.lead, a.lead_and_die, a.look_at_the_end, a.shut):
             options["mode"] = "client"
         if plan is not None and self.case.plan.action not in (KILL, ORPHAN):
-            self.history.interrupted.add(name)
+            self.history.interrupted |= {name, f"{name} child"}
         pid = os.fork()
         if pid == 0:
             os.close(life)
