@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from groupqueue.core.inbox import ATTENTION
 from tests.helpers import eventually, open_leader, open_member, run_script, scaled
 
 
@@ -237,3 +238,29 @@ def test_a_get_is_not_cut_short_by_a_signal_that_has_a_handler(group):
     leader.do("q.put('at last')")
     assert member.result() == "at last"
     assert member.do("len(hits)") >= 1
+
+
+def test_a_get_that_is_interrupted_while_it_tells_the_leader_leaves_the_item_to_the_next(open_queue, monkeypatch):
+    """A bounded group's leader asks for the cursor with the next get, and in that step signals are handled."""
+    q = open_queue("jobs")
+    member = q._member
+
+    def interrupted():
+        member.inbox.words[ATTENTION] = 0
+        raise KeyboardInterrupt
+
+    q.put_many(range(6))
+    q.flush()
+    monkeypatch.setattr(member, "answer_attention", interrupted)
+    got = []
+    interrupts = 0
+    while len(got) < 6:
+        member.inbox.words[ATTENTION] = 1
+        try:
+            got.append(q.get(timeout=5))
+        except KeyboardInterrupt:
+            interrupts += 1
+            got.append(q.get(timeout=5))
+    assert got == list(range(6))
+    assert interrupts >= 5
+    assert q.qsize() == 0
