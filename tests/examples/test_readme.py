@@ -53,13 +53,30 @@ def test_every_link_leads_somewhere(target):
 
 
 def test_the_quick_start(group):
-    consumer, producer = (block for block in blocks("python") if "GroupQueue(" in block)
+    consumer, producer = (block for block in blocks("python") if "q = GroupQueue(" in block)
     consuming = run_script(consumer.replace("print(", "say(").replace('"jobs"', repr(group)))
     producing = run_script(producer.replace("print(", "say(").replace('"jobs"', repr(group)))
     producing.expect("4")
     assert producing.wait() == 0
     consuming.expect("{'id':")
     consuming.expect("{'id':")
+
+
+def test_the_block_for_event_loops(group, open_queue):
+    block = next(block for block in blocks("python") if "groupqueue.aio" in block)
+    run_script(
+        f"""
+{block.replace('"jobs"', repr(group))}
+
+import asyncio
+
+async def work(job):
+    return job["id"] * 2
+
+asyncio.run(answer())
+"""
+    )
+    assert open_queue(group).put_wait({"id": 2}, timeout=20) == 4
 
 
 def test_the_protocol_page_lists_every_message():
