@@ -57,7 +57,7 @@ def test_any_deaths(directory, group, open_queue):
     herd = Herd(directory, group)
     herd.start(pulse=1, producer=2, caller=1, consumer=3)
     nemesis = Nemesis(herd, SEED)
-    while herd.killed.total() < scaled(20):
+    while herd.killed.total() < scaled(10):
         nemesis.befall(
             nemesis.kill_the_leader,
             nemesis.kill_anyone,
@@ -74,7 +74,7 @@ def test_everything_that_happens_to_processes(directory, group, open_queue):
     herd = Herd(directory, group)
     herd.start(pulse=1, producer=2, caller=1, consumer=3)
     nemesis = Nemesis(herd, SEED)
-    for _ in range(scaled(12)):
+    for _ in range(scaled(6)):
         nemesis.befall(
             nemesis.kill_anyone,
             nemesis.stop_and_continue,
@@ -93,7 +93,7 @@ def test_connections_that_are_cut_at_any_byte(directory, group, open_queue):
     herd.start(pulse=1, producer=2, caller=1, consumer=3)
     proxy = Proxy(herd.paths.folder, SEED)
     nemesis = Nemesis(herd, SEED)
-    while proxy.cuts < scaled(40):
+    while proxy.cuts < scaled(15):
         nemesis.befall(nemesis.kill_anyone, nemesis.stop_and_continue, nemesis.stop_and_continue)
     proxy.end()
     print(f"{proxy.cuts} connections cut")
@@ -107,6 +107,6 @@ def test_a_disk_that_fills_again_and_again(small_disk, group, open_queue):
     herd = Herd(small_disk, group, directory=small_disk)
     herd.start(pulse=1, producer=2, caller=1, consumer=3)
     nemesis = Nemesis(herd, SEED)
-    for _ in range(scaled(5)):
+    for _ in range(scaled(3)):
         nemesis.befall(nemesis.fill_the_disk, nemesis.kill_the_leader)
     conclude(herd, nemesis)
