@@ -156,6 +156,7 @@ class Leader:
         """This process's own member leaves: what it holds goes to others."""
         self._local = None
         self._departed.part(self._session.member)
+        self._journal.tidy()
         self.finish()
 
     def drop(self) -> None:

@@ -28,11 +28,11 @@ END = 120.0
 class Herd:
     """See the module. `members`: every process that lives, with its kind and mode; who is killed is replaced."""
 
-    def __init__(self, directory: str, group: str, **options: Any) -> None:
-        self.directory = directory
+    def __init__(self, home: str, group: str, **options: Any) -> None:
+        self.directory = home
         self.group = group
         self.options = options
-        self.paths = GroupPaths(directory, group)
+        self.paths = GroupPaths(home, group)
         self.logs = Path(tempfile.mkdtemp(prefix="logs-", dir=os.environ["GROUPQUEUE_TEST_SCRIPTS"]))
         self.members: dict[int, tuple[Script, str, str]] = {}
         self.killed: Counter[str] = Counter()
