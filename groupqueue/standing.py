@@ -18,6 +18,8 @@ import logging
 import os
 import selectors
 import threading
+from collections import deque
+from threading import get_ident
 from typing import Protocol
 
 from groupqueue.core import messages as m
@@ -36,6 +38,9 @@ from groupqueue.system.leadership import Leadership
 from groupqueue.system.membership import Membership
 from groupqueue.system.transport import Closed, Connection, connect
 from groupqueue.system.wakeup import Wakeup
+
+PATIENCE = 0.005
+"""Seconds that a message waits for a decoder to end; a leader has others to serve."""
 
 
 class Log(Protocol):
@@ -74,6 +79,7 @@ class Standing:
         self._follower: Follower | None = None
         self._leader: Leader | None = None
         self._is_whole = True
+        self._late: deque[m.Message] = deque()
         self.become_candidate()
 
     # Steps
@@ -83,6 +89,8 @@ class Standing:
         if not self._is_whole:
             self.become_candidate()
             return
+        if self._late:
+            self._try_late()
         for key, mask in events:
             key.data(mask)
         leader = self._leader
@@ -111,6 +119,8 @@ class Standing:
         """When `handle` is due at the latest; None if nothing but an event matters."""
         if not self._is_whole:
             return 0.0
+        if self._late:
+            return now() + PATIENCE
         if self._leader is not None:
             return self._leader.next_timer()
         return self._retry.at if self.role is Role.CANDIDATE else None
@@ -157,11 +167,33 @@ class Standing:
             self._rejoin(keep=False)
 
     def _receive(self, message: m.Message) -> None:
-        with self.inbox_lock:
+        """Hands a message to the session, or keeps it while a decoder, which is foreign code, takes long."""
+        self._late.append(message)
+        if get_ident() == threading.main_thread().ident:
+            # By `with` only: a Ctrl-C behind an acquire would leave the lock taken.
+            with self.inbox_lock:
+                self._hear_late()
+        elif self.inbox_lock.acquire(timeout=PATIENCE):
+            try:
+                self._hear_late()
+            finally:
+                self.inbox_lock.release()
+
+    def _hear_late(self) -> None:
+        late = self._late
+        while late:
+            message = late.popleft()
             self.session.receive(message, now())
-        if type(message) is m.Welcome:
-            self._retry.succeeded()
-            self._warned_of = ""
+            if type(message) is m.Welcome:
+                self._retry.succeeded()
+                self._warned_of = ""
+
+    def _try_late(self) -> None:
+        if self.inbox_lock.acquire(blocking=False):
+            try:
+                self._hear_late()
+            finally:
+                self.inbox_lock.release()
 
     # Roles
 
@@ -202,6 +234,7 @@ class Standing:
         self.wakeup.set()
         self._let_go()
         self._reset_selector()
+        self._late.clear()
         self.session.disconnect()
         self._retry.at_once()
         self._is_whole = True

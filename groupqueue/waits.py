@@ -15,6 +15,9 @@ from groupqueue.core.calls import Call, Question
 from groupqueue.member import Member
 from groupqueue.system.deadline import Deadline
 
+DECODING = 0.005
+"""Seconds between two looks at whether another thread still decodes; nobody tells."""
+
 
 class Waits:
     """See the module."""
@@ -34,6 +37,15 @@ class Waits:
         if member.options.delivery == "leader":
             return self._as_getter(lambda: (member.is_leader and ready()) or member.closing, deadline)
         return self._as_getter(ready, deadline)
+
+    def for_decoder(self, deadline: Deadline) -> bool:
+        """Until no other thread decodes; False when the deadline comes first. The next taker would wait for it."""
+        member = self._member
+        while member.inbox.is_decoding and not member.is_beneath:
+            if deadline.expired:
+                return False
+            member.wait(lambda: not member.inbox.is_decoding, Deadline(deadline.sooner(DECODING)))
+        return True
 
     def _as_getter(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         member = self._member

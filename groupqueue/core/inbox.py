@@ -55,7 +55,8 @@ class _Chunk:
 
 
 class Inbox:
-    """See the module. `words` and `ring` are the member's mapped file.
+    """See the module. `words` and `ring` are the member's mapped file. `is_decoding`: a decoder runs, for who knows how
+    long.
 
     Between the store of the cursor and the return of the item there is no call, hence no place where Python would run a
     signal handler: a Ctrl-C finds the item either taken and returned, or neither. That is why an exhausted chunk is
@@ -68,6 +69,7 @@ class Inbox:
         self.words = words
         self._ring = ring
         self._ring_used = False
+        self.is_decoding = False
         self.in_hand: dict[int, Item] = {}
 
     @property
@@ -107,10 +109,13 @@ class Inbox:
             error: BaseException | None = None
             obj = None
             self.words[OPENED] = chunk.position + index + 1
+            self.is_decoding = True
             try:
                 obj = decode(payload)
             except Exception as raised:
                 error = raised
+            finally:
+                self.is_decoding = False
             held = hold or error is not None or bool(chunk.flags & m.WANTS_REPLY)
             raw = bytes(payload) if error is not None else b""
             item = Item(obj, chunk.first_id + index, chunk.attempt, chunk.flags, chunk.pid, held, error, raw)
@@ -137,10 +142,13 @@ class Inbox:
         following = index + 1
         position = chunk.position + following
         self.words[OPENED] = position
+        self.is_decoding = True
         try:
             obj = decode(chunk.slices[index])
         except Exception as error:
             raise LookupError from error
+        finally:
+            self.is_decoding = False
         if chunk.index != index or chunks is not self._chunks:
             raise LookupError
         chunk.index = following

@@ -30,7 +30,7 @@ class Getting(Incoming[T], Blocking[T]):
         then on the failed list, and the queue goes on), ValueError on a closed queue.
         """
         member = self._member
-        if self._plain_get and not member.closing and not member.holdings.owing:
+        if self._plain_get and not member.closing and not member.holdings.owing and not member.inbox.is_decoding:
             obj: Any = _NOTHING
             try:
                 with member.inbox_lock:
@@ -139,6 +139,8 @@ class Getting(Incoming[T], Blocking[T]):
         member = self._member
         asked = False
         while True:
+            if waits and timeout is not None and not self._waits.for_decoder(deadline):
+                raise Empty
             item = self._take_now(hold)
             if item is not None:
                 return item

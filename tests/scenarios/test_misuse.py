@@ -177,6 +177,7 @@ def test_an_endless_timeout_is_none(group, open_queue):
 
 def test_a_log_handler_that_raises_does_not_end_the_leader(group, open_queue):
     leader = open_leader(group)
+    assert leader.do("q.wait_for_leader(10)")
     leader.do("""
         import logging
         class Broken(logging.Handler):
@@ -452,3 +453,50 @@ def test_more_items_than_there_are_may_be_asked_for(group, open_queue):
     queue.put_many(range(5))
     queue.flush()
     assert queue.get_many(10**20, timeout=10) == list(range(5))
+
+
+# Decoders that take long
+
+
+TAKES_LONG = """
+    class Slow:
+        def __init__(self):
+            self.x = 1
+        def __setstate__(self, state):
+            import sys
+            sys.decoding.set()
+            assert sys.ended.wait(20)
+    sys.decoding, sys.ended = threading.Event(), threading.Event()
+    q.put(Slow())
+    q.flush()
+"""
+
+
+def test_a_leader_that_decodes_for_long_serves_all_the_same(group):
+    leader = open_leader(group)
+    leader.do(TAKES_LONG)
+    leader.do("thread = threading.Thread(target=q.get); thread.start(); sys.decoding.wait(20)")
+    other = open_member(group, mode="client")
+    other.do("q.put('x'); q.flush(10)")
+    assert other.do("q.get(timeout=10)") == "x"
+    assert leader.do("thread.is_alive()")
+    leader.do("sys.ended.set(); thread.join(20)")
+    other.do("q.put('y'); q.flush(10)")
+    assert leader.do("q.get(timeout=10)") == "y"
+
+
+def test_a_timeout_holds_while_another_thread_decodes(group):
+    member = open_leader(group)
+    member.do(TAKES_LONG)
+    member.do("thread = threading.Thread(target=q.get); thread.start(); sys.decoding.wait(20)")
+    member.do("""
+        began = time.monotonic()
+        try:
+            q.get(timeout=0.2)
+        except Empty:
+            took = time.monotonic() - began
+    """)
+    assert 0.15 < member.do("took") < 2
+    assert member.do("thread.is_alive()")
+    member.do("sys.ended.set(); thread.join(20); q.put('x')")
+    assert member.do("q.get(timeout=10)") == "x"
