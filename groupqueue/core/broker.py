@@ -30,6 +30,7 @@ from groupqueue.core.progress import Progress
 from groupqueue.core.recalls import Recalls
 from groupqueue.core.recorder import Recorder
 from groupqueue.core.replies import Replies
+from groupqueue.core.sealing import Sealing
 from groupqueue.core.state import State
 from groupqueue.core.verdicts import Verdicts
 from groupqueue.core.views import Views
@@ -54,7 +55,8 @@ class Broker:
         replies = self._replies = Replies(state, journal, peers, cursors, recorder, effects)
         self._departures = Departures(state, recorder, progress, replies)
         self._accepting = Accepting(state, journal, effects)
-        self._granting = Granting(state, journal, recorder, progress, recalls, entries, effects)
+        sealing = self._sealing = Sealing(state, peers, recalls, effects)
+        self._granting = Granting(state, journal, recorder, progress, recalls, sealing, entries, effects)
         self._credit = Credit(maxsize, state, peers, cursors, progress, recalls, effects)
         self._verdicts = Verdicts(state, recorder, progress, replies, effects)
         self._withdrawals = Withdrawals(state, peers, recorder, progress, recalls, effects)
@@ -80,6 +82,7 @@ class Broker:
             m.WantCredit: self._credit.on_want_credit,
             m.ReturnCredit: self._credit.on_return_credit,
             m.Request: self._operators.on_request,
+            m.Sealed: self._sealing.on_sealed,
         }
 
     @property
@@ -156,6 +159,8 @@ class Broker:
         self.effects.deadline = None
         if self._withdrawals.open or self._withdrawals.early:
             self._withdrawals.pump(now)
+        if self._sealing.has_drained:
+            self._sealing.pump()
         if self._granting.wanting:
             self._granting.pump(now)
         if self._credit.wanting:

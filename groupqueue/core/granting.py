@@ -23,6 +23,7 @@ from groupqueue.core.progress import Progress
 from groupqueue.core.recalls import Recalls
 from groupqueue.core.recorder import Recorder
 from groupqueue.core.records import Kind
+from groupqueue.core.sealing import Sealing
 from groupqueue.core.state import State
 
 HOLD = 0.005
@@ -41,6 +42,7 @@ class Granting:
         recorder: Recorder,
         progress: Progress,
         recalls: Recalls,
+        sealing: Sealing,
         entries: Entries,
         effects: Effects,
     ) -> None:
@@ -50,6 +52,7 @@ class Granting:
         self._recorder = recorder
         self._progress = progress
         self._recalls = recalls
+        self._sealing = sealing
         self._entries = entries
         self._effects = effects
 
@@ -108,7 +111,12 @@ class Granting:
                     continue
                 if lanes.ready and self._grant(peer, now):
                     continue
-            if peer.ticket or (state.shutdown and not lanes.ready):
+            over = state.shutdown and not lanes.ready
+            if over:
+                if self._sealing.awaits(now):
+                    continue
+                self._sealing.drained(peer)
+            if peer.ticket or over:
                 self._effects.send(peer, m.Nothing(peer.ticket))
                 peer.ticket = 0
                 if not peer.waiting or state.shutdown:

@@ -147,6 +147,10 @@ class Bye(NamedTuple):
     """The member closes: what it holds goes to others."""
 
 
+class Sealed(NamedTuple):
+    """Answer to Shutdown: all that this member put before it knew has been sent, and nothing more comes."""
+
+
 class Welcome(NamedTuple):
     """Answer to Hello. `last_seq`: of this producer's, all accepted up to here; `position`: its grants end here."""
 
@@ -274,4 +278,5 @@ Message = (
     | Withdrawn
     | Result
     | Shutdown
+    | Sealed
 )

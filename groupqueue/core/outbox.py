@@ -42,6 +42,7 @@ class Outbox:
 
     def __init__(self, max_attempts: int, durable: bool) -> None:
         self.pending: list[tuple[bytes, Call | None]] = []
+        self.rejected: list[tuple[bytes, Call | None]] = []
         self.verdicts: list[Verdict] = []
         self.unacked: deque[m.Items] = deque()
         self.unsettled: deque[m.Done | m.Answer | m.Fail | m.Requeue] = deque()
@@ -86,6 +87,13 @@ class Outbox:
                 del pending[:1]
             else:
                 self._cut_batch(pending)
+
+    def reject(self) -> None:
+        """What is pending came too late: the put that it is of is to find it here."""
+        pending = self.pending
+        count = len(pending)
+        self.rejected += pending[:count]
+        del pending[:count]
 
     def _cut_batch(self, pending: list[tuple[bytes, Call | None]]) -> None:
         wants_reply = pending[0][1] is not None

@@ -43,6 +43,14 @@ class Recalls:
         """The member is back, or gone."""
         self._absent.pop(member, None)
 
+    def awaits_absent(self, now: float) -> bool:
+        """Whether a member that lives and is not connected may still come back in time."""
+        until = max(self._absent.values(), default=0.0) + GRACE
+        if not self._absent or now >= until:
+            return False
+        self._effects.wake_at(until)
+        return True
+
     def ask(self, member: int, now: float, at_once: bool = False) -> bool:
         """Asks a member to return what it has not taken; False if it does not answer."""
         peer = self._peers.get(member)

@@ -54,6 +54,8 @@ class Session:
         self._withdrawals: dict[int, Call] = {}
         self._withdrawals_told: set[int] = set()
         self._replies: list[m.Message] = []
+        self._sealed = False
+        self._sealed_told = False
 
     # Connecting
 
@@ -81,6 +83,7 @@ class Session:
         self._credit_told = 0
         self._replies.clear()
         self._withdrawals_told.clear()
+        self._sealed_told = False
         for question in self.questions.values():
             question.asked = False
 
@@ -89,6 +92,8 @@ class Session:
         self.member = member
         self.put_limit = self.outbox.last_seq
         self.misplaced = False
+        self.shutdown = 0
+        self._sealed = False
         self.disconnect()
 
     @property
@@ -142,7 +147,11 @@ class Session:
 
     def collect(self, now: float) -> list[m.Message]:
         """What is to be sent now."""
-        self.outbox.cut()
+        if self._sealed:
+            self.outbox.reject()
+        else:
+            self.outbox.cut()
+            self._sealed = self.shutdown > 0
         self.outbox.cut_verdicts()
         if self.welcome is None:
             return []
@@ -154,6 +163,9 @@ class Session:
                 self._withdrawals_told.add(seq)
                 out.append(m.Withdraw(seq))
         out += self.outbox.unsent()
+        if self._sealed and not self._sealed_told:
+            self._sealed_told = True
+            out.append(m.Sealed())
         for ticket, question in self.questions.items():
             if not question.asked:
                 question.asked = True
@@ -256,6 +268,9 @@ class Session:
 
     def _on_shutdown(self, state: int) -> None:
         self.shutdown = state
+        self.drained = False
+        if not state:
+            self._sealed = False
         if state == 2 and self.outbox.waiting:
             self.dropped = True
 

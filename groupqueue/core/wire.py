@@ -23,7 +23,7 @@ MAX_BODY = 1 << 40
 KINDS: tuple[type[Any], ...] = (
     m.Hello, m.Items, m.Want, m.Return, m.Taken, m.Done, m.Answer, m.Fail, m.Requeue, m.Withdraw, m.Heard,
     m.WantCredit, m.ReturnCredit, m.Request, m.Bye, m.Welcome, m.Refused, m.Ack, m.Settled, m.Grant, m.Nothing,
-    m.Recall, m.Reply, m.Credit, m.Withdrawn, m.Result, m.Shutdown,
+    m.Recall, m.Reply, m.Credit, m.Withdrawn, m.Result, m.Shutdown, m.Sealed,
 )  # fmt: skip
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _HAS_BODY = tuple(bool(kind._fields) and kind._fields[-1] == "body" for kind in KINDS)

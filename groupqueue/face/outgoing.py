@@ -48,14 +48,14 @@ class Outgoing(Handle[T]):
     def _take_back(self, entry: tuple[bytes, Call | None], what: str) -> None:
         """Shut down or closed in the midst of a put: the item is not put, unless it is under way already."""
         member = self._member
-        pending = member.outbox.pending
         with member.lock:
-            for index in reversed(range(len(pending))):
-                if pending[index] is entry:
-                    del pending[index]
-                    if member.session.shutdown:
-                        raise self._shut_down(f"{what}: group {self._label!r} is shut down")
-                    self._closed(what)
+            for entries in (member.outbox.pending, member.outbox.rejected):
+                for index in reversed(range(len(entries))):
+                    if entries[index] is entry:
+                        del entries[index]
+                        if member.session.shutdown:
+                            raise self._shut_down(f"{what}: group {self._label!r} is shut down")
+                        self._closed(what)
 
     def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
         return ReplyTimeout(f"group {self._label!r}: no reply within {timeout} s")

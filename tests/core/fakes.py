@@ -251,6 +251,7 @@ class FakeMember:
         self.received = 0
         self.returns = 0
         self.outbox = Outbox(max_attempts=3, durable=False)
+        self.seals = True
         self.peer: Peer
 
     def __repr__(self) -> str:
@@ -259,7 +260,7 @@ class FakeMember:
     # What it says
 
     def hello(self, mode: str = "dual", **about: Any) -> FakeMember:
-        """Connects, for the first time or again."""
+        """Connects, for the first time or again. Answers a shutdown, if it `seals`."""
         self.returns = 0
         told = json.dumps({"mode": mode, "credit": 0, "last_seq": self.outbox.last_seq, **about}).encode()
         hello = m.Hello(m.VERSION, self.member, 7000 + self.member, self.received, self.file.words[TAKEN], told)
@@ -421,9 +422,17 @@ class Group:
     def step(self) -> None:
         """What the leader does when it has read what there was."""
         self.broker.pump(self.now)
+        sealing: list[FakeMember] = []
         for number, message in self.broker.finish_step():
-            self.members[number].hear(message)
+            member = self.members[number]
+            member.hear(message)
+            shutdown = message.state if type(message) is m.Shutdown else 0
+            shutdown = message.shutdown if type(message) is m.Welcome else shutdown
+            if shutdown and member.seals and not member.peer.sealed and member not in sealing:
+                sealing.append(member)
         check(self.state)
+        for member in sealing:
+            member.say(m.Sealed())
 
     def wait(self, seconds: float) -> None:
         """Time passes, in steps as the broker asks for them."""

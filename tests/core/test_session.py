@@ -298,7 +298,7 @@ def test_after_a_shutdown_nothing_means_drained(talk: Talk) -> None:
     assert (talk.session.shutdown, talk.session.drained) == (1, False)
     talk.hear(m.Nothing(0))
     assert talk.session.drained
-    assert talk.collect() == []
+    assert talk.collect() == [m.Sealed()]
 
 
 def test_what_this_handle_has_put_and_nobody_has_accepted_is_not_drained(talk: Talk) -> None:
@@ -310,6 +310,56 @@ def test_what_this_handle_has_put_and_nobody_has_accepted_is_not_drained(talk: T
     assert len(talk.collected(m.Want)) == 1
     talk.hear(m.Ack(1), m.Nothing(0))
     assert talk.session.drained
+
+
+def test_a_shutdown_is_answered_behind_all_that_was_put_before(talk: Talk) -> None:
+    talk.put(b"before")
+    talk.hear(m.Shutdown(1))
+    talk.put(b"just before")
+    assert [type(message) for message in talk.collect()] == [m.Items, m.Sealed]
+    assert talk.collect() == []
+    talk.hear(m.Shutdown(2))
+    assert talk.collect() == []
+
+
+def test_what_is_put_after_the_answer_is_kept_for_the_put_that_takes_it_back(talk: Talk) -> None:
+    talk.hear(m.Shutdown(1))
+    talk.collect()
+    talk.put(b"late")
+    assert talk.collect() == []
+    assert (talk.outbox.pending, talk.outbox.rejected, talk.outbox.waiting) == ([], [(b"late", None)], 0)
+
+
+def test_each_leader_is_answered_anew_behind_what_none_has_confirmed(talk: Talk) -> None:
+    talk.hear(m.Shutdown(1))
+    talk.put(b"before")
+    talk.collect()
+    talk.connect(shutdown=1)
+    assert [type(message) for message in talk.collect()] == [m.Items, m.Sealed]
+
+
+def test_in_a_group_that_has_revived_puts_are_sent_again(talk: Talk) -> None:
+    talk.hear(m.Shutdown(1))
+    talk.collect()
+    talk.connect(shutdown=0)
+    talk.put(b"new")
+    assert [type(message) for message in talk.collect()] == [m.Items]
+
+
+def test_in_a_new_group_what_was_granted_is_put_again(talk: Talk) -> None:
+    talk.hear(m.Shutdown(1))
+    talk.collect()
+    talk.session.rename(12)
+    talk.put(b"rescued")
+    talk.connect()
+    assert [type(message) for message in talk.collect()] == [m.Items]
+
+
+def test_drained_ends_when_the_shutdown_is_told_again(talk: Talk) -> None:
+    talk.hear(m.Shutdown(1), m.Nothing(0))
+    assert talk.session.drained
+    talk.hear(m.Shutdown(1))
+    assert not talk.session.drained
 
 
 def test_before_a_shutdown_nothing_does_not_mean_drained(talk: Talk) -> None:

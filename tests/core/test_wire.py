@@ -46,6 +46,7 @@ MESSAGES: list[m.Message] = [
     m.Withdrawn(8, 1),
     m.Result(12, b"\2\0\0\0\0\0\0\0{}payload"),
     m.Shutdown(2),
+    m.Sealed(),
 ]
 
 
@@ -105,7 +106,8 @@ def test_a_batch_may_be_sent_in_pieces_and_arrives_as_one() -> None:
 def test_a_kinds_number_never_changes() -> None:
     assert " ".join(kind.__name__ for kind in KINDS) == (
         "Hello Items Want Return Taken Done Answer Fail Requeue Withdraw Heard WantCredit ReturnCredit Request Bye "
-        "Welcome Refused Ack Settled Grant Nothing Recall Reply Credit Withdrawn Result Shutdown"
+        "Welcome Refused Ack Settled Grant Nothing Recall Reply Credit Withdrawn Result Shutdown "
+        "Sealed"
     )
 
 

@@ -86,6 +86,7 @@ _FRAMES = [
     ("Withdrawn", ("withdraw", "leader"), ("withdraw", "producer"), "FINISH is in the journal; asked again, an item that is nowhere is not withdrawn but cannot come out either"),
     ("Result", ("messages", "leader"), ("messages", "producer"), "the question is unanswered and is asked again"),
     ("Shutdown", ("plain", "leader"), ("plain", "consumer"), "the state is in the journal, and in every Welcome"),
+    ("Sealed", ("plain", "consumer"), ("plain", "leader"), "each Welcome of a group that is shut down is answered anew; of a dead producer nothing more comes"),
 ]
 
 POINTS = [

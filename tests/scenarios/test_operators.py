@@ -197,6 +197,28 @@ def test_a_shutdown_outlives_its_leader_and_ends_with_the_last_member(group):
     assert revived.do("q.get(timeout=5)") == "again"
 
 
+def test_every_put_that_returned_before_a_shutdown_comes_out_before_the_getters_end(group):
+    leader = open_leader(group, maxsize=100)
+    putting = """
+        count = 0
+        try:
+            while True:
+                q.put(count)
+                count += 1
+        except groupqueue.ShutDown:
+            pass
+    """
+    getting = "count = sum(1 for _ in q)"
+    getters = [open_member(group, begin=getting) for _ in range(2)]
+    putters = [open_member(group, begin=putting) for _ in range(2)]
+    eventually(lambda: leader.do("q.stats().total_put") > 1000)
+    leader.do("q.shutdown()")
+    for member in putters + getters:
+        member.result()
+    put, got = (sum(member.do("count") for member in members) for members in (putters, getters))
+    assert (got, leader.do("q.stats().ready")) == (put, 0)
+
+
 def test_iteration_ends_at_shutdown(group):
     leader = open_leader(group)
     reader = open_member(group, begin="items = [item for item in q]")
