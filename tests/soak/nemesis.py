@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from groupqueue.core.recalls import GRACE
 from tests.soak.herd import Herd
 
 BALLAST = 65536
@@ -55,9 +56,11 @@ class Nemesis:
 
     def stop_and_continue(self) -> None:
         """Anyone, the leader too: nobody takes over, and all goes on afterwards."""
-        script = self.herd.members[self._anyone()][0]
+        script, kind, _ = self.herd.members[self._anyone()]
         script.stop()
-        time.sleep(self._dice.choice((0.01, 0.1, 0.4)))
+        seconds = self._dice.choice((0.01, 0.1, 0.4))
+        self.herd.stalls += kind == "consumer" and seconds > GRACE
+        time.sleep(seconds)
         script.cont()
 
     def stop_and_kill(self) -> None:

@@ -483,11 +483,16 @@ def test_nothing_turns_while_a_thread_waits_and_nothing_happens(running: Engine)
 
 
 def test_waits_in_a_row_do_not_wake_the_background_each_time(running: Engine) -> None:
-    for _ in range(200):
-        flag = Flag()
-        running.happen(flag.set)
-        running.driver.wait(flag, Deadline(LONG))
-    assert running.turns.count(running.background) < 100
+    def turned_by_the_background() -> int:
+        before = running.turns.count(running.background)
+        for _ in range(100):
+            flag = Flag()
+            running.happen(flag.set)
+            running.driver.wait(flag, Deadline(LONG))
+        return running.turns.count(running.background) - before
+
+    # On a busy machine a thread may stand still for longer than the background waits, again and again.
+    eventually(lambda: turned_by_the_background() < 50)
 
 
 # Ending
