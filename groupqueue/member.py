@@ -85,7 +85,11 @@ class Member:
         self.inbox = standing.inbox
         self.inbox_lock = standing.inbox_lock
         self.driver = Driver(self._turn, standing.wakeup.set, self._idle)
-        self._start_thread()
+        try:
+            self._start_thread()
+        except BaseException:
+            standing.undo()
+            raise
 
     def _start_thread(self) -> None:
         """Without one the callers' threads drive alone: some Pythons refuse new threads while they exit."""
@@ -112,7 +116,7 @@ class Member:
 
     @property
     def is_leader(self) -> bool:
-        return self._standing.role is Role.LEADER
+        return self._standing.is_leader
 
     @property
     def is_connected(self) -> bool:

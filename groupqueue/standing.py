@@ -69,8 +69,12 @@ class Standing:
         self.inbox = Inbox(self.file.words, self.file.ring)
         self.outbox = Outbox(options.max_attempts, options.durable)
         self.session = Session(self.file.member, os.getpid(), options.mode, self.outbox, self.inbox, self.file.words)
-        self.wakeup = Wakeup()
-        self.selector = selectors.DefaultSelector()
+        try:
+            self.wakeup = Wakeup()
+            self.selector = selectors.DefaultSelector()
+        except BaseException:
+            self.file.remove()
+            raise
         self._may_lead = options.mode != "client"
         self._log = log
         self._warned_of = ""
@@ -81,6 +85,11 @@ class Standing:
         self._is_whole = True
         self._late: deque[m.Message] = deque()
         self.become_candidate()
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it leads, which begins when recovery has ended."""
+        return self.role is Role.LEADER and self._leader is not None
 
     # Steps
 
@@ -271,6 +280,12 @@ class Standing:
             self.file.abandon()
         self.membership.leave()
         self.role = Role.CLOSED
+
+    def undo(self) -> None:
+        """The member could not be opened after all: as if it had never been."""
+        self.become_closed()
+        self.file.remove()
+        self.wakeup.close()
 
     def _let_go(self) -> None:
         leader, self._leader = self._leader, None

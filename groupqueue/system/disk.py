@@ -22,7 +22,8 @@ def allocate(fd: int, size: int) -> None:
 
 
 def is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Whether the file may not grow: the disk is full, or this user's share of it, or what one process may write."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def sync_file(fd: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from groupqueue import GroupQueue, PicklingError, RemoteError, ShutDown
 from groupqueue.exceptions import GroupDirectoryError
+from groupqueue.leader import Leader
 from tests.helpers import eventually, open_leader, open_member, run_script
 
 # Closing while others are at it
@@ -500,3 +501,59 @@ def test_a_timeout_holds_while_another_thread_decodes(group):
     assert member.do("thread.is_alive()")
     member.do("sys.ended.set(); thread.join(20); q.put('x')")
     assert member.do("q.get(timeout=10)") == "x"
+
+
+# A machine without room
+
+
+def test_a_queue_that_cannot_be_opened_leaves_nothing_behind(group, open_queue, directory, monkeypatch):
+    open_queue(group).wait_for_leader(10)
+    before = len(os.listdir("/dev/fd"))
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            GroupQueue(group)
+    with monkeypatch.context() as patch:
+        patch.setattr("groupqueue.standing.Wakeup", lambda: refuse(None))
+        with pytest.raises(RuntimeError, match="can't start"):
+            GroupQueue(group)
+    assert len(os.listdir("/dev/fd")) == before
+    assert len(os.listdir(os.path.join(directory, group, "members"))) == 1
+
+
+def test_a_leader_that_may_not_write_that_much_goes_on_for_the_others(group):
+    leader = open_leader(group)
+    member = open_member(group, mode="client")
+    leader.do("""
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
+        q.put(bytes(4_000_000))
+    """)
+    member.do("q.put('small'); q.flush(timeout=10)")
+    assert member.do("q.get(timeout=10)") == "small"
+    assert leader.do("(q.is_leader, q.stats().epoch)") == (True, 1)
+    leader.do("resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard)); q.flush(timeout=10)")
+    assert member.do("len(q.get(timeout=10))") == 4_000_000
+
+
+def test_it_leads_when_recovery_has_ended_and_not_before(group, open_queue, monkeypatch):
+    leader = open_leader(group)
+    heir = open_queue(group)
+    assert heir.wait_for_leader(10)
+    early = []
+    recover = Leader._recover
+
+    def watched(self, terms):
+        early.append(heir.is_leader)
+        recover(self, terms)
+
+    monkeypatch.setattr(Leader, "_recover", watched)
+    leader.kill()
+    eventually(lambda: heir.is_leader)
+    assert early == [False]
