@@ -123,9 +123,7 @@ class Guests:
         except Closed:
             self._lose(guest)
         except WireError as error:
-            pid = guest.peer.pid if guest.peer is not None else 0
-            self._log(logging.ERROR, f"dropped a connection (process {pid or 'unknown'}): {error}")
-            self._lose(guest)
+            self._refuse(guest, error)
 
     def _read(self, guest: Guest) -> None:
         time = now()
@@ -171,22 +169,23 @@ class Guests:
             guest.backlog.append(_own(message))
         elif peer is None:
             self._welcome(guest, message)
-        elif type(message) is m.Bye:
-            self._departed.part(peer.member)
-            self.members.pop(peer.member, None)
-            guest.peer = None
-            self._close(guest)
         else:
             try:
-                self._receive(peer, message, time)
+                self._receive(guest, peer, message, time)
             except NoRoom:
                 guest.backlog.append(_own(message))
                 self._stall(guest)
 
-    def _receive(self, peer: Peer, message: m.Message, time: float) -> None:
-        if not self._broker.understands(message):
+    def _receive(self, guest: Guest, peer: Peer, message: m.Message, time: float) -> None:
+        if type(message) is m.Bye:
+            self._departed.part(peer.member)
+            self.members.pop(peer.member, None)
+            guest.peer = None
+            self._close(guest)
+        elif self._broker.understands(message):
+            self._broker.receive(peer, message, time)
+        else:
             raise WireError(f"a member sent a {type(message).__name__} frame")
-        self._broker.receive(peer, message, time)
 
     def _welcome(self, guest: Guest, message: m.Message) -> None:
         if type(message) is not m.Hello:
@@ -220,15 +219,23 @@ class Guests:
         for guest in list(self._stalled):
             try:
                 while guest.backlog and guest.peer is not None:
-                    self._broker.receive(guest.peer, guest.backlog[0], time)
+                    self._receive(guest, guest.peer, guest.backlog[0], time)
                     guest.backlog.popleft()
             except NoRoom:
                 continue
-            self._stalled.remove(guest)
-            self._watch(guest)
+            except WireError as error:
+                self._refuse(guest, error)
+            if guest in self._stalled:
+                self._stalled.remove(guest)
+                self._watch(guest)
         self._retry_at = time + RETRY_FULL if self._stalled else inf
 
     # Ends
+
+    def _refuse(self, guest: Guest, error: WireError) -> None:
+        pid = guest.peer.pid if guest.peer is not None else 0
+        self._log(logging.ERROR, f"dropped a connection (process {pid or 'unknown'}): {error}")
+        self._lose(guest)
 
     def _lose(self, guest: Guest) -> None:
         peer = guest.peer

@@ -1,0 +1,163 @@
+"""A leader's connections, with a real socket to each and fakes for those who decide."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from groupqueue.core import messages as m
+from groupqueue.core.peer import Peer
+from groupqueue.core.ports import NoRoom
+from groupqueue.guests import Guests
+from groupqueue.system.deadline import now
+from groupqueue.system.transport import Connection, Listener, connect
+
+
+class FakeBroker:
+    """Takes everything but Welcome; while `full`, no items."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.heard: list[m.Message] = []
+        self.gone: list[int] = []
+
+    def hello(self, hello: m.Hello) -> Peer:
+        return Peer(hello.member, hello.pid, "dual", "follower")
+
+    def understands(self, message: m.Message) -> bool:
+        return not isinstance(message, m.Welcome)
+
+    def receive(self, peer: Peer, message: m.Message, time: float) -> None:
+        if self.full and isinstance(message, m.Items):
+            raise NoRoom
+        self.heard.append(message)
+
+    def lost(self, member: int, time: float) -> None:
+        self.gone.append(member)
+
+
+class FakeDeparted:
+    """Notes who said goodbye."""
+
+    def __init__(self) -> None:
+        self.parted: list[int] = []
+
+    def part(self, member: int) -> None:
+        self.parted.append(member)
+
+    def add(self, member: int, due: float) -> None:
+        pass
+
+    def discard(self, member: int) -> None:
+        pass
+
+
+class House:
+    """The guests of a leader, and what becomes of what they say."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.broker: Any = FakeBroker()
+        self.departed: Any = FakeDeparted()
+        self.logged: list[str] = []
+        self.selector = selectors.DefaultSelector()
+        self.guests = Guests(Listener(path), self.selector, self.broker, self.departed, self.log)
+        self._connections: list[Connection] = []
+
+    def log(self, level: int, text: str) -> None:
+        self.logged.append(text)
+
+    def guest(self, member: int = 7) -> Connection:
+        connection = connect(self.path)
+        assert connection is not None
+        self._connections.append(connection)
+        connection.send(m.Hello(m.VERSION, member, os.getpid(), 0, 0, b"{}"))
+        self.turn()
+        return connection
+
+    def turn(self) -> None:
+        """Reads what there is, until there is nothing."""
+        while events := self.selector.select(0):
+            for key, mask in events:
+                key.data(mask)
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self.guests.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def house(directory: str) -> Iterator[House]:
+    house = House(os.path.join(directory, "socket"))
+    yield house
+    house.close()
+
+
+def items(seq: int) -> m.Items:
+    body = struct.pack("<I", 1) + b"x"
+    return m.Items(seq, 1, 0, 3, crc32(body), (body,))
+
+
+def test_what_there_is_no_room_for_waits_in_order_and_so_does_all_after_it(house: House) -> None:
+    guest = house.guest()
+    house.broker.full = True
+    for message in (items(1), m.Heard(5), items(2)):
+        guest.send(message)
+    house.turn()
+    assert house.broker.heard == []
+    assert house.logged == ["the disk is full: puts wait until there is room again"]
+    house.guests.on_timer(now() + 1)
+    assert house.broker.heard == []
+    house.broker.full = False
+    assert house.guests.due < now() + 2
+    house.guests.on_timer(now() + 2)
+    assert [type(message) for message in house.broker.heard] == [m.Items, m.Heard, m.Items]
+    guest.send(m.Heard(6))
+    house.turn()
+    assert house.broker.heard[-1] == m.Heard(6)
+
+
+def test_a_goodbye_that_had_to_wait_is_one(house: House) -> None:
+    guest = house.guest()
+    house.broker.full = True
+    guest.send(items(1))
+    guest.send(m.Bye())
+    house.turn()
+    assert house.departed.parted == []
+    house.broker.full = False
+    house.guests.on_timer(now() + 1)
+    assert len(house.broker.heard) == 1
+    assert house.departed.parted == [7]
+    assert house.guests.members == {}
+
+
+def test_nonsense_that_had_to_wait_ends_its_connection_and_no_other(house: House) -> None:
+    guest, other = house.guest(7), house.guest(8)
+    house.broker.full = True
+    guest.send(items(1))
+    guest.send(m.Welcome(m.VERSION, 1, 1, 0, 0, 0))
+    other.send(items(1))
+    house.turn()
+    house.broker.full = False
+    house.guests.on_timer(now() + 1)
+    assert house.broker.gone == [7]
+    assert list(house.guests.members) == [8]
+    assert house.logged[-1].endswith("a member sent a Welcome frame")
+    assert len(house.broker.heard) == 2
+
+
+def test_who_hangs_up_is_lost(house: House) -> None:
+    guest = house.guest()
+    guest.sock.shutdown(socket.SHUT_RDWR)
+    house.turn()
+    assert house.broker.gone == [7]
+    assert house.guests.members == {}
