@@ -1,8 +1,10 @@
 """
 The leader's half of a group: the locks, the journal, the broker and everybody's connections, as one thing.
 
-It comes into being by recovery, in a straight line, and goes by `drop`, whatever the reason: there is no other way out,
-and nothing to put in order, because the next leader recovers from the journal in any case. Requires the member's lock.
+It comes into being by recovery, in a straight line: read, settle, serve. While the disk does not sync what was read and
+must be there, it stays before the last step, with the lock and without a word to anybody. It goes by `drop`, whatever
+the reason: there is no other way out, and nothing to put in order, because the next leader recovers from the journal in
+any case. Requires the member's lock.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from groupqueue.system.leadership import Leadership, read_note
 from groupqueue.system.membership import Terms
 from groupqueue.system.paths import GroupPaths
 from groupqueue.system.transport import Listener
+from groupqueue.system.unsynced import SyncError
 
 HOUSEKEEPING = 2.0
+RETRY_SYNC = 0.25
 
 
 class SteppedDown(Exception):
@@ -37,7 +41,7 @@ class SteppedDown(Exception):
 
 
 class Leader:
-    """See the module. `deliver` hands a message to this process's own session."""
+    """See the module. `deliver` hands a message to this process's own session. `is_serving`: it has settled."""
 
     def __init__(
         self,
@@ -51,11 +55,15 @@ class Leader:
     ) -> None:
         self._leadership = leadership
         self._paths = paths
+        self._terms = terms
         self._selector = selector
         self._session = session
         self._deliver = deliver
         self._log = log
         self._housekeeping_at = now() + HOUSEKEEPING
+        self.is_serving = False
+        self._settle_at = 0.0
+        self._trouble = ""
         self._local: Peer | None = None
         self._local_backlog: deque[m.Message] = deque()
         self._retry_at = 0.0
@@ -66,25 +74,38 @@ class Leader:
         for held in (leadership, self._cursors, self._journal):
             self._held.callback(held.close)
         try:
-            self._recover(terms)
+            self._recover()
         except BaseException:
             self.drop()
             raise
 
-    @property
-    def epoch(self) -> int:
-        return self._journal.state.epoch
-
-    def _recover(self, terms: Terms) -> None:
-        state = self._journal.recover()
+    def _recover(self) -> None:
+        self._journal.recover()
         note = read_note(self._paths)
-        self._journal.begin(max(self._journal.last_epoch, note.epoch if note is not None else 0) + 1, os.getpid())
-        self._leadership.note(os.getpid(), state.epoch)
+        self._epoch = max(self._journal.last_epoch, note.epoch if note is not None else 0) + 1
+        self._leadership.note(os.getpid(), self._epoch)
         for damage in self._journal.notes:
             self._log(logging.ERROR, f"the journal is damaged, the rest is delivered: {damage}")
-        if any(batch.flags & m.DURABLE for batch in state.batches.values()):
-            # The dead leader may have died between the write and the sync; we are about to call it accepted.
-            self._journal.sync_all()
+        self._settle()
+
+    def _settle(self) -> None:
+        """The last leader may have died between a write and its sync, or of the sync: we are about to call it done."""
+        try:
+            self._journal.settle(self._epoch)
+        except SyncError as error:
+            self._settle_at = now() + RETRY_SYNC
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                self._log(logging.WARNING, f"cannot sync the journal: {error}; puts and gets wait until that succeeds")
+            return
+        if self._trouble:
+            self._log(logging.INFO, "the journal is synced; puts and gets go on")
+        self._serve()
+
+    def _serve(self) -> None:
+        state = self._journal.state
+        terms = self._terms
+        self._journal.begin(self._epoch, os.getpid())
         self._broker = Broker(state, self._journal, self._cursors, terms.maxsize, terms.generation, os.getpid())
         self._departed = Departed(self._broker, self._cursors)
         time = now()
@@ -101,11 +122,14 @@ class Leader:
         listener = Listener(self._paths.socket)
         self._guests = Guests(listener, self._selector, self._broker, self._departed, self._log)
         self._held.callback(self._guests.close)
+        self.is_serving = True
 
     # Turns
 
     def next_timer(self) -> float:
         """When `on_timer` is due at the latest."""
+        if not self.is_serving:
+            return self._settle_at
         due = min(self._housekeeping_at, self._guests.due, self._departed.due)
         if self._broker.deadline is not None:
             due = min(due, self._broker.deadline)
@@ -116,6 +140,11 @@ class Leader:
     def on_timer(self) -> None:
         """What is due by now. Raises SteppedDown if the locked paths are gone."""
         time = now()
+        if not self.is_serving:
+            self._check_paths()
+            if time >= self._settle_at:
+                self._settle()
+            return
         if time >= self._departed.due:
             self._departed.look(time)
         if self._local_backlog and time >= self._retry_at:
@@ -134,6 +163,8 @@ class Leader:
 
     def finish(self) -> None:
         """Ends a step: decides, and sends what was decided."""
+        if not self.is_serving:
+            return
         broker = self._broker
         guests = self._guests
         while True:
@@ -154,6 +185,8 @@ class Leader:
 
     def goodbye(self) -> None:
         """This process's own member leaves: what it holds goes to others."""
+        if not self.is_serving:
+            return
         self._local = None
         self._departed.part(self._session.member)
         self._journal.tidy()
@@ -190,10 +223,13 @@ class Leader:
     # Housekeeping
 
     def _keep_house(self, time: float) -> None:
-        if not self._leadership.is_intact():
-            raise SteppedDown(f"{self._paths.lock} or {self._paths.folder} was removed or replaced")
+        self._check_paths()
         self._broker.advance_all()
         self._journal.tidy()
         for member in self._cursors.members():
             if member not in self._guests.members and member not in self._departed and member != self._session.member:
                 self._departed.add(member, time)
+
+    def _check_paths(self) -> None:
+        if not self._leadership.is_intact():
+            raise SteppedDown(f"{self._paths.lock} or {self._paths.folder} was removed or replaced")

@@ -89,7 +89,7 @@ class Standing:
     @property
     def is_leader(self) -> bool:
         """Whether it leads, which begins when recovery has ended."""
-        return self.role is Role.LEADER and self._leader is not None
+        return self._leader is not None and self._leader.is_serving
 
     # Steps
 

@@ -22,8 +22,10 @@ from zlib import crc32
 VERSION = 1
 
 SEGMENT_HEADER_SIZE = 64
+SYNCED_AT = 48
 _SEGMENT = struct.Struct("<8sIIQQQ")
 _SEGMENT_MAGIC = b"groupq\r\n"
+_SYNCED = struct.Struct("<QI")
 
 HEADER = struct.Struct("<IIQIHHQ")
 MAGIC = 0x52515147
@@ -104,6 +106,23 @@ def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
     if version != VERSION:
         raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
     return SegmentHeader(SegmentKind(kind), number, generation)
+
+
+def pack_synced(offset: int, has_begun: bool, segment: int) -> bytes:
+    """What stands at SYNCED_AT in the header: all before the offset is on the disk, and whether a sync has begun since.
+
+    Offsets are multiples of 8, so the lowest bit is free to tell that.
+    """
+    noted = offset | has_begun
+    return _SYNCED.pack(noted, crc32(_SEED.pack(segment, noted)))
+
+
+def unpack_synced(data: bytes | memoryview, segment: int) -> tuple[int, bool] | None:
+    """What is noted there; None if nothing is."""
+    noted, check = _SYNCED.unpack_from(data, SYNCED_AT)
+    if not noted or check != crc32(_SEED.pack(segment, noted)):
+        return None
+    return noted & ~7, bool(noted & 1)
 
 
 def record_size(words: int, body: int) -> int:

@@ -8,6 +8,7 @@ from groupqueue.core.checkpoint import Rebuild
 from groupqueue.core.items import Reply
 from groupqueue.core.messages import REPLY_LOST
 from groupqueue.core.records import Kind, Record
+from groupqueue.core.state import State
 
 
 def replay(rebuild: Rebuild, record: Record) -> None:
@@ -16,13 +17,17 @@ def replay(rebuild: Rebuild, record: Record) -> None:
     words = record.words
     kind = record.kind
     if kind == Kind.GRANT:
-        state.apply_grant(words[0], words[1], rebuild.runs(_pairs(words[2:])))
+        pairs = _pairs(words[2:])
+        _pass_over(state, pairs)
+        state.apply_grant(words[0], words[1], rebuild.runs(pairs))
     elif kind == Kind.TAKEN:
         state.apply_taken(words[0], words[1], words[2:])
     elif kind == Kind.RETURN:
         state.apply_return(words[0], words[1])
     elif kind == Kind.FINISH:
-        state.apply_finish(_pairs(words))
+        pairs = _pairs(words)
+        _pass_over(state, pairs)
+        state.apply_finish(pairs)
     elif kind == Kind.FAILED:
         state.apply_failed(words[0], _text(record))
     elif kind == Kind.REQUEUE:
@@ -44,6 +49,12 @@ def replay(rebuild: Rebuild, record: Record) -> None:
         state.apply_shutdown(words[0], words[1])
     elif kind == Kind.EPOCH:
         state.epoch = max(state.epoch, words[0])
+
+
+def _pass_over(state: State, runs: Sequence[tuple[int, int]]) -> None:
+    """Ids that a record names are used up, also where the batch itself is lost: a new item must not be taken for it."""
+    for first, count in runs:
+        state.next_id = max(state.next_id, first + count)
 
 
 def _pairs(words: Sequence[int]) -> list[tuple[int, int]]:

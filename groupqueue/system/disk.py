@@ -38,3 +38,9 @@ def sync_folder(path: str) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def drop_cache(fd: int) -> None:
+    """What is read next of the file comes from the disk. A hint, and not one that every system takes."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)

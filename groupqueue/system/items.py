@@ -11,13 +11,14 @@ import os
 from collections.abc import Sequence
 
 from groupqueue.core import records
-from groupqueue.core.messages import Buffer
+from groupqueue.core.messages import DURABLE, Buffer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
 from groupqueue.core.state import State
+from groupqueue.system import disk, settling
 from groupqueue.system.ledger import Ledger
-from groupqueue.system.segments import COUNTER_BITS, Location, Segment
-from groupqueue.system.unsynced import Unsynced
+from groupqueue.system.segments import Location, Segment, first_number
+from groupqueue.system.unsynced import Unsynced, told
 
 BASE_SIZE = 512 * 1024
 LARGEST_SIZE = 256 * 1024 * 1024
@@ -35,13 +36,14 @@ class ItemSegments:
         self._unsynced = unsynced
         self._ledger = ledger
         self._epoch = 0
+        self._number = 0
         self._state = State()
         self._active: Segment | None = None
-        self._counter = 0
 
     def adopt(self, epoch: int, state: State, used: dict[int, Segment]) -> None:
         """Takes over what earlier leaders left, and removes what they were in the midst of making."""
         self._epoch = epoch
+        self._number = first_number(epoch)
         self._state = state
         self.used = used
         for name in os.listdir(self._path):
@@ -51,16 +53,41 @@ class ItemSegments:
                 if spare.size >= BASE_SIZE and spare.size + self._spare_bytes() <= SPARE_BYTES:
                     self.spares.append(spare)
                 else:
-                    self._remove(spare)
+                    spare.remove()
             elif name.startswith("new-"):
                 os.unlink(path)
 
+    def settle(self) -> None:
+        """See settling.py. Raises SyncError, PagesLost."""
+        bodies = settling.in_doubt(self._state)
+        if not bodies:
+            return
+        with told():
+            self._number += 1
+            try:
+                copied = self._allocate(records.SEGMENT_HEADER_SIZE + settling.room_for(bodies), self._number)
+            except NoRoom:
+                settling.settle_in_place({body.location.segment for body in bodies})
+                return
+            try:
+                places = settling.copy(bodies, self._start(copied, self._number), self._epoch)
+                copied.note_syncing()
+                disk.sync_file(copied.fd)
+                disk.sync_folder(self._path)
+                copied.note_synced()
+            except BaseException:
+                self.used.pop(copied.number, None)
+                self._active = None
+                copied.remove()
+                raise
+        settling.move(bodies, places)
+
     def begin(self) -> None:
-        """Goes on in the youngest segment that is of use and not damaged. Requires that the ledger has begun."""
+        """Goes on in the youngest segment that is of use and above suspicion. Requires that the ledger has begun."""
         for segment in sorted(self.used.values(), key=lambda found: found.number):
             if not segment.live:
                 self._recycle(segment)
-            elif not segment.damaged:
+            elif not segment.damaged and not segment.suspect:
                 self._active = segment
 
     def append_data(
@@ -74,7 +101,9 @@ class ItemSegments:
         start = segment.append(kind, words, parts, length, check, self._epoch)
         segment.live += 1
         if kind == Kind.ITEMS:
-            segment.producers.add(words[0])
+            segment.producers[words[0]] = words[2] + words[3] - 1
+            if words[4] & DURABLE:
+                segment.durable = True
         self._unsynced.segments.add(segment)
         return Location(segment, start, length)
 
@@ -91,16 +120,18 @@ class ItemSegments:
             self._active = None
             self._recycle(active)
         while self.spares and self._spare_bytes() > BASE_SIZE:
-            self._remove(self.spares.pop(0))
+            self.spares.pop(0).remove()
 
     def _spare_bytes(self) -> int:
         return sum(spare.size for spare in self.spares)
 
     def _next_segment(self, size: int) -> Segment:
+        # So what is durable and unsynced is in one segment: recovery sees what is missing before it.
+        self._unsynced.sync_promises()
         needed = size + records.SEGMENT_HEADER_SIZE
         used = self._active
-        self._counter += 1
-        number = (self._epoch << COUNTER_BITS) + self._counter
+        self._number += 1
+        number = self._number
         if used is not None and not used.live and used.size >= needed and not used.damaged:
             self._note_producers(used)
             del self.used[used.number]
@@ -135,7 +166,7 @@ class ItemSegments:
                 return Segment.create(path, size, number)
             except NoRoom:
                 if self.spares:
-                    self._remove(self.spares.pop())
+                    self.spares.pop().remove()
                 elif size == least:
                     raise
                 else:
@@ -144,23 +175,20 @@ class ItemSegments:
     def _recycle(self, segment: Segment) -> None:
         """Requires that nothing in the segment is of use."""
         self._note_producers(segment)
+        self._unsynced.segments.discard(segment)
         self.used.pop(segment.number, None)
         if segment.damaged:
             segment.set_aside()
-        elif segment.size + self._spare_bytes() <= SPARE_BYTES:
+        elif not segment.suspect and segment.size + self._spare_bytes() <= SPARE_BYTES:
             self.spares.append(segment)
             segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch))
             segment.rename(f"spare-{segment.number:016x}")
         else:
-            self._remove(segment)
-
-    def _remove(self, segment: Segment) -> None:
-        self._unsynced.segments.discard(segment)
-        segment.remove()
+            segment.remove()
 
     def _note_producers(self, segment: Segment) -> None:
         state = self._state
-        pairs = [(producer, state.last_seq[producer]) for producer in segment.producers if producer in state.last_seq]
+        pairs = [pair for pair in segment.producers.items() if pair[0] in state.last_seq]
         for start in range(0, max(len(pairs), 1), _MOST_PRODUCERS):
             part = pairs[start : start + _MOST_PRODUCERS]
             words = [state.next_id, state.total_put, *(word for pair in part for word in pair)]

@@ -11,7 +11,7 @@ from groupqueue.core.state import State
 from groupqueue.system.items import ItemSegments
 from groupqueue.system.ledger import Ledger
 from groupqueue.system.recovery import Recovery
-from groupqueue.system.segments import COUNTER_BITS, Location, Segment
+from groupqueue.system.segments import Location, Segment, epoch_of
 from groupqueue.system.unsynced import Unsynced
 
 
@@ -21,6 +21,7 @@ class Journal:
     def __init__(self, path: str, group: str) -> None:
         self.state = State()
         self._found = Recovery(path, group)
+        self._is_adopted = False
         self._unsynced = Unsynced(path)
         self._ledger = Ledger(path, self._unsynced)
         self._items = ItemSegments(path, self._unsynced, self._ledger)
@@ -46,29 +47,40 @@ class Journal:
     @property
     def last_epoch(self) -> int:
         """The highest epoch of which anything is left."""
-        return max(self.state.epoch, self._found.last_number >> COUNTER_BITS)
+        return max(self.state.epoch, epoch_of(self._found.last_number))
+
+    def settle(self, epoch: int) -> None:
+        """Brings to the disk what is to be there and may not be. Raises SyncError: try again later; PagesLost.
+
+        Until it succeeds nobody may hear of what was recovered. `epoch` is as for `begin`.
+        """
+        self._adopt(epoch)
+        self._items.settle()
 
     def begin(self, epoch: int, pid: int) -> None:
         """Makes the journal this leader's to write: the records from here on carry its epoch.
 
         `epoch` must be above `last_epoch`, and above any that is known from elsewhere.
         """
+        self._adopt(epoch)
         found = self._found
-        self.state.epoch = epoch
-        self._items.adopt(epoch, self.state, found.items)
         for segment in found.unreadable:
             segment.set_aside()
         other = found.other if found.other not in found.unreadable else None
         self._ledger.begin(epoch, pid, self.state, found.ledger, other)
+        if any(segment.suspect for segment in self._items.used.values()):
+            # They were synced together.
+            self._ledger.renew()
         self._items.begin()
+
+    def _adopt(self, epoch: int) -> None:
+        if not self._is_adopted:
+            self._is_adopted = True
+            self.state.epoch = epoch
+            self._items.adopt(epoch, self.state, self._found.items)
 
     def read(self, location: Location) -> memoryview:
         return location.segment.view()[location.start : location.start + location.length]
-
-    def sync_all(self) -> None:
-        """As `sync`, for what earlier leaders wrote as well."""
-        self._unsynced.distrust([*self._items.used.values(), *self._ledger.segments])
-        self._unsynced.sync()
 
     def tidy(self) -> None:
         """Gives room back that the group has not needed lately."""

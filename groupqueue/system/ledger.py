@@ -18,8 +18,8 @@ from groupqueue.core.checkpoint import to_json
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
 from groupqueue.core.state import State
-from groupqueue.system.segments import COUNTER_BITS, Segment
-from groupqueue.system.unsynced import Unsynced
+from groupqueue.system.segments import Segment, first_number
+from groupqueue.system.unsynced import SyncError, Unsynced
 
 LEDGER_SIZE = 256 * 1024
 
@@ -35,6 +35,7 @@ class Ledger:
         self._path = path
         self._unsynced = unsynced
         self._epoch = 0
+        self._number = 0
         self._state = State()
         self._current: Segment | None = None
         self._other: Segment | None = None
@@ -42,6 +43,7 @@ class Ledger:
     def begin(self, epoch: int, pid: int, state: State, current: Segment | None, other: Segment | None) -> None:
         """Goes on in `current`, if there is one, and notes who leads from here on. `state` is what checkpoints tell."""
         self._epoch = epoch
+        self._number = first_number(epoch)
         self._state = state
         self._current = current
         self._other = other
@@ -61,10 +63,12 @@ class Ledger:
         if ledger.tail + records.record_size(len(words), len(body)) > ledger.size:
             ledger = self.roll()
         ledger.append(kind, words, [body] if body else (), len(body), crc32(body), self._epoch)
-        self._unsynced.segments.add(ledger)
+        self._unsynced.ledger = ledger
 
     def roll(self) -> Segment:
         """Goes on in the other file, with a checkpoint. It counts once its header is written."""
+        # A checkpoint tells how far each producer is: it must not tell of what a failing disk may lose.
+        self._unsynced.sync_promises()
         body = self._checkpoint()
         needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body))
         if self._other is None:
@@ -82,14 +86,25 @@ class Ledger:
                 needed = records.SEGMENT_HEADER_SIZE + records.record_size(0, len(body))
                 if other.size < needed + LEAST_FREE:
                     raise
-        previous = self._current.number if self._current is not None else 0
-        other.number = max(previous, self._epoch << COUNTER_BITS) + 1
+        self._number += 1
+        other.number = self._number
         other.tail = records.SEGMENT_HEADER_SIZE
         other.append(Kind.CHECKPOINT, (), [body], len(body), crc32(body), self._epoch)
         other.write_header(SegmentHeader(SegmentKind.LEDGER, other.number, self._epoch))
         self._other, self._current = self._current, other
-        self._unsynced.segments.add(other)
+        self._unsynced.ledger = other
         return other
+
+    def renew(self) -> None:
+        """Goes on in new files, if there is room for them: what is written to these may never reach the disk."""
+        try:
+            self._replace_other()
+            self.roll()
+            # Before that, the old file is all that the disk has. Whoever fails here fails at the first promise, too.
+            self._unsynced.sync()
+            self._replace_other()
+        except (NoRoom, SyncError):
+            pass
 
     def reserve(self) -> None:
         """Nothing new is accepted without room for the checkpoint that will tell of it: NoRoom if there is none."""
@@ -121,6 +136,15 @@ class Ledger:
         """Makes the file that the next checkpoint goes to: on a full disk it is too late for that."""
         index = 1 if self._current is not None and self._current.path.endswith("0") else 0
         self._other = Segment.create(os.path.join(self._path, f"ledger-{index}"), _size_for(0), 0)
+        self._unsynced.names = True
+
+    def _replace_other(self) -> None:
+        assert self._other is not None
+        old = self._other
+        fresh = Segment.create(os.path.join(self._path, f"new-{old.name}"), old.size, 0)
+        fresh.rename(old.name)
+        old.close()
+        self._other = fresh
         self._unsynced.names = True
 
     def _leave_damaged(self) -> None:

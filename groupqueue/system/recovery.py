@@ -13,11 +13,20 @@ from typing import Any
 
 from groupqueue.core import records
 from groupqueue.core.checkpoint import Rebuild
+from groupqueue.core.messages import DURABLE
 from groupqueue.core.records import Kind, Record, SegmentHeader, SegmentKind
 from groupqueue.core.replay import replay
 from groupqueue.core.state import State
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.system.segments import Location, Segment
+
+
+class Data:
+    """What items segments hold, by id. What was copied from one to another counts where it is younger."""
+
+    def __init__(self) -> None:
+        self.batches: dict[int, tuple[tuple[int, ...], int, Location]] = {}
+        self.replies: dict[int, tuple[tuple[int, ...], int, Location]] = {}
 
 
 class Recovery:
@@ -43,14 +52,19 @@ class Recovery:
         Raises GroupVersionError for a journal of another version.
         """
         checkpoint, later = self._read_ledgers(copy=read_only)
-        rebuild = Rebuild(checkpoint)
+        data = Data()
         for name in sorted(os.listdir(self._path)):
             if name.startswith("items-"):
-                self._read_items(name, rebuild)
+                self._read_items(name, data)
             elif name.startswith("spare-"):
                 spare = Segment.open(os.path.join(self._path, name), 0)
                 self._header(spare)
                 spare.close()
+        rebuild = Rebuild(checkpoint)
+        for found in data.batches.values():
+            rebuild.add_items(*found)
+        for found in data.replies.values():
+            rebuild.add_reply(*found)
         rebuild.settle()
         for record in later:
             replay(rebuild, record)
@@ -127,7 +141,7 @@ class Recovery:
 
     # Items
 
-    def _read_items(self, name: str, rebuild: Rebuild) -> None:
+    def _read_items(self, name: str, data: Data) -> None:
         try:
             number = int(name.partition("-")[2], 16)
         except ValueError:
@@ -142,20 +156,35 @@ class Recovery:
             segment.close()
             return
         self.items[segment.number] = segment
+        segment.read_note()
+        self._read_data(segment, data)
+        segment.suspect = segment.suspect or segment.is_in_doubt
+        if segment.tail < segment.synced and not segment.damaged:
+            self._note_damage(segment, records.Damage(segment.tail, segment.synced))
+        if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
+            self._headless.append(segment)
+
+    def _read_data(self, segment: Segment, data: Data) -> None:
+        lost_some = False
         for record in records.read_records(segment.view(), segment.number):
             if isinstance(record, records.Damage):
                 self._note_damage(segment, record)
+                lost_some = lost_some or record.end > segment.synced
                 continue
-            segment.tail = record.end
+            if not lost_some:
+                segment.tail = record.end
             length = len(record.body)
             location = Location(segment, record.end - (-length & 7) - length, length)
             if record.kind == Kind.ITEMS and len(record.words) == 7:
-                segment.producers.add(record.words[0])
-                rebuild.add_items(record.words, length, location)
+                producer, _, first_seq, count, flags, _, _ = record.words
+                if flags & DURABLE and lost_some:
+                    # Never acknowledged. Taken for accepted, it would have its producer drop what is lost before it.
+                    continue
+                segment.durable = segment.durable or bool(flags & DURABLE)
+                segment.producers[producer] = first_seq + count - 1
+                data.batches[record.words[1]] = (record.words, length, location)
             elif record.kind == Kind.REPLY and len(record.words) == 6:
-                rebuild.add_reply(record.words, length, location)
-        if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
-            self._headless.append(segment)
+                data.replies[record.words[0]] = (record.words, length, location)
 
     def _count_live(self, state: State) -> None:
         """Tells each segment how many of its bodies are of use."""

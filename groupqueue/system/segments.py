@@ -5,7 +5,8 @@ Records are written with one `pwritev` and read through the mapping. A write to 
 store to mapped memory does, but on a full or failing disk it is an OSError and not a SIGBUS, and a fresh page costs a
 quarter of what a write fault costs (docs/design.md has the figures).
 
-A segment's number is its leader's epoch and a counter: never used twice, so old bytes are never taken for new ones.
+A segment's number is its leader's epoch and a counter: never used twice, so old bytes are never taken for new ones. An
+epoch can be: where the power went before anything of it was on the disk. So the counter begins anywhere.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import SegmentHeader
 from groupqueue.system import disk
 
-COUNTER_BITS = 32
+_COUNTER_BITS = 32
 _IOV_MAX = 1000
+_NOTE_SIZE = 12
+
+
+def first_number(epoch: int) -> int:
+    """The numbers of this leader's segments come after this one."""
+    return (epoch << _COUNTER_BITS) + (int.from_bytes(os.urandom(4), "little") >> 1)
+
+
+def epoch_of(number: int) -> int:
+    """The leader who made the segment."""
+    return number >> _COUNTER_BITS
 
 
 class Location(NamedTuple):
@@ -34,9 +46,15 @@ class Location(NamedTuple):
 
 
 class Segment:
-    """See the module. `tail` is where the next record goes, `live` how many of its bodies are of use."""
+    """See the module. `tail` is where the next record goes, `live` how many of its bodies are of use.
 
-    __slots__ = ("damaged", "fd", "live", "map", "number", "path", "producers", "size", "tail")
+    `durable`: something in it must be on the disk before it counts; `synced`: everything before that is there.
+    `suspect`: a sync of it may have failed, so that what is written to it may never reach the disk.
+    """
+
+    __slots__ = (
+        "damaged", "durable", "fd", "live", "map", "number", "path", "producers", "size", "suspect", "synced", "tail",
+    )  # fmt: skip
 
     def __init__(self, path: str, fd: int, size: int, number: int) -> None:
         self.path = path
@@ -45,8 +63,11 @@ class Segment:
         self.number = number
         self.tail = records.SEGMENT_HEADER_SIZE
         self.live = 0
-        self.producers: set[int] = set()
+        self.producers: dict[int, int] = {}
         self.damaged = False
+        self.suspect = False
+        self.durable = False
+        self.synced = records.SEGMENT_HEADER_SIZE
         self.map: mmap.mmap | bytes | None = None
 
     @classmethod
@@ -114,8 +135,50 @@ class Segment:
         self.number = header.number
         self.tail = records.SEGMENT_HEADER_SIZE
         self.live = 0
-        self.producers = set()
+        self.producers = {}
         self.damaged = False
+        self.suspect = False
+        self.durable = False
+        self.synced = records.SEGMENT_HEADER_SIZE
+
+    # Being on the disk
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether something that must be on the disk may not be there."""
+        return self.durable and self.tail > self.synced
+
+    def note_syncing(self) -> None:
+        """A sync begins. Whoever leads next knows by this that it may have failed."""
+        self.durable = True
+        self._note(True)
+
+    def note_synced(self) -> None:
+        """Everything up to the tail is on the disk."""
+        self.synced = self.tail
+        self._note(False)
+
+    def read_note(self) -> None:
+        """Takes over what earlier leaders noted."""
+        noted = records.unpack_synced(self.view(), self.number)
+        if noted is not None:
+            self.durable = True
+            self.synced, self.suspect = noted
+
+    def _note(self, has_begun: bool) -> None:
+        """Notes are for the next leader, who reads the page cache, as it reads the rest: they need not be synced."""
+        self.write([records.pack_synced(self.synced, has_begun, self.number)], _NOTE_SIZE, records.SYNCED_AT)
+
+    def is_whole(self) -> bool:
+        """Whether what is in doubt consists of whole records, as far as can be read now."""
+        view = self.view()
+        at = self.synced
+        while at < self.tail:
+            record = records.read_record(view, at, self.number)
+            if record is None:
+                return False
+            at = record.end
+        return True
 
     # The file
 

@@ -41,11 +41,18 @@ class Home:
         self._opened.append(journal)
         return journal
 
-    def lead(self) -> Life:
+    def recover(self) -> Journal:
+        """As the next leader has it before it settles and serves."""
         journal = self.open()
         journal.recover()
         check(journal.state)
-        journal.begin(journal.last_epoch + 1, 4242)
+        return journal
+
+    def lead(self) -> Life:
+        journal = self.recover()
+        epoch = journal.last_epoch + 1
+        journal.settle(epoch)
+        journal.begin(epoch, 4242)
         return Life(journal)
 
     def look(self) -> Journal:
@@ -66,6 +73,10 @@ class Home:
 
     def names(self, prefix: str = "") -> list[str]:
         return sorted(name for name in os.listdir(self.folder) if name.startswith(prefix))
+
+    def items_path(self) -> Path:
+        """The youngest items segment."""
+        return self.path(self.names("items-")[-1])
 
     def path(self, name: str) -> Path:
         return Path(self.folder, name)
@@ -96,6 +107,15 @@ def drain(life: Life) -> None:
 
 def assert_equal(told: dict[str, Any], lived: dict[str, Any]) -> None:
     assert told == lived
+
+
+def wipe_last_record(path: Path) -> tuple[int, int]:
+    """The last record of a segment is gone; where it was."""
+    start, end = last_record(path)
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(bytes(end - start))
+    return start, end
 
 
 def last_record(path: Path) -> tuple[int, int]:

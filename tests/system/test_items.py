@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from groupqueue.system.items import BASE_SIZE
 from tests.core.fakes import picture
 from tests.core.lives import P, Q
 from tests.helpers import disk_usage
-from tests.system.homes import Home, Shop, assert_equal, drain
+from tests.system.homes import SMALL, Home, Shop, assert_equal, drain, wipe_last_record
 
 
 def test_an_item_larger_than_a_segment_has_one_of_its_own(home: Home) -> None:
@@ -52,6 +54,16 @@ def test_what_a_removed_segment_told_is_still_known(home: Home) -> None:
     again = home.look()
     assert again.state.last_seq == {P: 3, Q: 1}
     assert again.state.total_put == 4
+
+
+@pytest.mark.usefixtures("small")
+def test_a_removed_segment_tells_only_of_what_was_in_it(home: Home) -> None:
+    life = home.lead()
+    for _ in range(2):
+        life.put(P, 1, size=SMALL // 2)
+    life.finish((1, 1))
+    wipe_last_record(home.items_path())
+    assert home.look().state.last_seq == {P: 1}
 
 
 def test_stale_records_are_never_read(home: Home) -> None:

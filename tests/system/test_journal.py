@@ -13,6 +13,7 @@ import shutil
 
 import pytest
 
+from groupqueue.core import records
 from groupqueue.core.state import State
 from tests.core.fakes import Killed, picture
 from tests.core.lives import P, Q, payload, payloads_of, random_moves
@@ -78,6 +79,21 @@ def test_numbers_never_repeat_though_the_ledgers_are_lost(home: Home, at: int) -
     for _ in range(12):
         again.put(Q, 1, size=500)
         assert picture(home.look().state)["ready"] == {Q: list(range(1, again.state.next_id))}
+
+
+def test_a_leader_of_the_same_epoch_in_another_life_gives_other_numbers(home: Home, directory: str) -> None:
+    """Where the power went, nothing may be left of the first life but some of its pages."""
+    other = home.copy(os.path.join(directory, "other"))
+    numbers = []
+    for life in (home.lead(), other.lead()):
+        assert life.state.epoch == 1
+        life.put(P, 1)
+    for folder in (home, other):
+        for path in (folder.items_path(), folder.path("ledger-0")):
+            header = records.unpack_segment_header(path.read_bytes())
+            assert header is not None
+            numbers.append(header.number)
+    assert len(set(numbers)) == 4
 
 
 def test_a_body_is_read_from_where_it_was_put(home: Home) -> None:

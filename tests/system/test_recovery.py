@@ -162,6 +162,7 @@ def test_a_segment_whose_header_is_damaged_is_still_read(home: Home) -> None:
     assert again.journal.notes == [f"{path.name}: its header is damaged"]
 
 
+@pytest.mark.usefixtures("plain_numbers")
 def test_damage_in_the_ledger_costs_what_it_hit_and_the_ledger_is_set_aside(home: Home) -> None:
     life = home.lead()
     life.put(P, 6)
@@ -243,6 +244,7 @@ def test_damage_is_noted_once(home: Home) -> None:
     assert home.lead().journal.notes == []
 
 
+@pytest.mark.usefixtures("plain_numbers")
 @pytest.mark.parametrize("name", ["ledger-0", "items-0000000100000001"])
 def test_a_flipped_byte_anywhere_is_survived(home: Home, name: str) -> None:
     life = home.lead()
@@ -266,6 +268,7 @@ def test_a_flipped_byte_anywhere_is_survived(home: Home, name: str) -> None:
 # Versions
 
 
+@pytest.mark.usefixtures("plain_numbers")
 @pytest.mark.parametrize("name", ["ledger-0", "items-0000000100000001"])
 def test_another_version_is_an_error_that_names_both(home: Home, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     life = home.lead()
