@@ -21,12 +21,12 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any
 
-from groupqueue import ConsumerLost, Empty, Full, GroupQueue, JoinableGroupQueue, ReplyTimeout, ShutDown
+from groupqueue import ConsumerLost, Empty, Full, GroupQueue, JoinableGroupQueue, Message, ReplyTimeout, ShutDown
 from groupqueue.core import messages as m
 from groupqueue.core.wire import FrameReader
 from groupqueue.system import transport
 from groupqueue.system.paths import GroupPaths
-from tests.crash.arms import FAIL_IO, FAIL_MEMORY, INJECTED, INTERRUPT, KILL, Arms, Plan, install, watch_strays
+from tests.crash.arms import FAIL_IO, FAIL_MEMORY, INJECTED, INTERRUPT, KILL, Arms, Plan, install, replace, watch_strays
 
 GROUP = "jobs"
 PATIENCE = 25.0
@@ -272,6 +272,19 @@ def lead(actor: Actor) -> None:
 
 def lead_and_die(actor: Actor) -> None:
     """Leads, puts, takes an item, is granted more, and dies; a consumer is connected by then."""
+    with _lead_and_hold(actor):
+        _die(actor)
+
+
+def lead_and_die_in_a_sync(actor: Actor) -> None:
+    """The same, but in the midst of putting more: that is written, and is not on the disk."""
+    with _lead_and_hold(actor):
+        replace("groupqueue.system.disk:sync_file", lambda sync: lambda fd: _die(actor))
+        actor.put_many(actor.name, range(6, 9))
+        actor.flush(actor.name)
+
+
+def _lead_and_hold(actor: Actor) -> Message[Any]:
     actor.open()
     queue = actor.queue
     source = actor.name
@@ -281,8 +294,12 @@ def lead_and_die(actor: Actor) -> None:
     actor.put_many(source, range(6))
     actor.flush(source)
     actor.tell("getting")
-    message = queue.get_message()
+    message: Message[Any] = queue.get_message()
     actor.got(message.obj, message.attempt)
+    return message
+
+
+def _die(actor: Actor) -> None:
     actor.tell("killed", 0)
     os.kill(os.getpid(), signal.SIGKILL)
 

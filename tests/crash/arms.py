@@ -170,7 +170,8 @@ class Arms:
         def make(original: Callable[..., Any]) -> Callable[..., Any]:
             def watched(*args: Any, **kwargs: Any) -> Any:
                 if not self.is_inside and concerns(*args, **kwargs):
-                    frame = inspect.stack()[1]
+                    # Beneath other wrappers of the same call: whoever called the outermost.
+                    frame = next(frame for frame in inspect.stack() if frame.filename != __file__)
                     if "groupqueue/" in frame.filename:
                         self.strays.add(f"{target} in {frame.function} of {os.path.basename(frame.filename)}")
                 return original(*args, **kwargs)
@@ -252,6 +253,7 @@ def install(arms: Arms) -> None:
     arms.wrap(f"{system}.segments:Segment.remove", named("segment remove"))
     arms.wrap(f"{system}.disk:sync_file", named("sync file"))
     arms.wrap(f"{system}.disk:sync_folder", named("sync folder"))
+    arms.wrap(f"{system}.segments:Segment._note", named("note of a sync"), phases=("before", "half", "after"))
     arms.wrap(f"{system}.journal:Journal.tidy", named("tidy"), wide=True)
     # Coming to lead
     arms.wrap(f"{system}.leadership:try_lock", _lock, phases=("after",), if_result=bool)
@@ -260,7 +262,9 @@ def install(arms: Arms) -> None:
     arms.wrap(f"{system}.recovery:Recovery._read_ledgers", named("ledgers read"), phases=("after",))
     arms.wrap(f"{system}.recovery:Recovery._read_items", named("segment read"), phases=("after",))
     arms.wrap(f"{system}.items:ItemSegments.adopt", named("segments adopted"))
+    arms.wrap(f"{system}.items:ItemSegments.settle", named("doubts settled"), wide=True)
     arms.wrap(f"{system}.ledger:Ledger.begin", named("ledger begun"), wide=True)
+    arms.wrap(f"{system}.ledger:Ledger.renew", named("ledger renewed"), wide=True)
     arms.wrap(f"{system}.items:ItemSegments.begin", named("items begun"), wide=True)
     arms.wrap("groupqueue.core.broker:Broker.expect", named("member expected"), phases=("after",))
     arms.wrap("groupqueue.core.broker:Broker.hello", named("member welcomed"), wide=True)
@@ -340,7 +344,7 @@ def _header(segment: Any, header: Any) -> str:
 
 def _renamed(segment: Any, name: str) -> str:
     prefix = name.partition("-")[0]
-    return f"rename to {prefix}" if prefix in ("items", "spare") else ""
+    return f"rename to {prefix}" if prefix in ("items", "spare", "ledger") else ""
 
 
 def _file_renamed(old: str, new: str) -> str:

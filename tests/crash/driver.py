@@ -182,7 +182,7 @@ class Run:
         life, my_life = os.pipe()
         control, my_control = os.pipe()
         options = dict(self.scenario.options)
-        if self._clients and job not in (a.lead, a.lead_and_die, a.look_at_the_end, a.shut):
+        if self._clients and job not in (a.lead, self.scenario.ancestor, a.look_at_the_end, a.shut):
             options["mode"] = "client"
         if plan is not None and self.case.plan.action not in (KILL, ORPHAN):
             self.history.interrupted |= {name, f"{name} child"}
@@ -227,7 +227,7 @@ class Run:
         """The work of the dead goes on, by their like."""
         self._replace_leaders()
         for process in list(self._processes):
-            if process.alive or process.said & {"replaced", "left"} or process.job in (a.lead, a.lead_and_die):
+            if process.alive or process.said & {"replaced", "left"} or process.job in (a.lead, self.scenario.ancestor):
                 continue
             process.said.add("replaced")
             job = process.job

@@ -117,6 +117,16 @@ SCENARIOS = {
             ancestor=a.lead_and_die,
             armed=("leader", "producer", "consumer"),
         ),
+        Scenario(
+            "durable heir",
+            a.put_all,
+            a.consume_messages,
+            _held(one_consumer=False),
+            options={"durable": True},
+            clients=True,
+            ancestor=a.lead_and_die_in_a_sync,
+            armed=("leader", "producer", "consumer"),
+        ),
         Scenario("stranger", a.meet_a_stranger, a.consume, armed=("leader", "leading consumer")),
         Scenario("forking", a.fork_and_go_on, a.consume_late, armed=("child",)),
     )

@@ -40,7 +40,12 @@ RECOVERY = (
     "ledgers read",
     "segment read",
     "segments adopted",
+    "doubts settled",
+    "note of a sync",
+    "sync file",
+    "record ITEMS",
     "ledger begun",
+    "ledger renewed",
     "record EPOCH",
     "record RETURN",
     "record TAKEN",
@@ -53,6 +58,7 @@ RECOVERY = (
     "items header",
     "rename to spare",
     "rename to items",
+    "rename to ledger",
     "segment remove",
     "segment create",
     "items begun",
@@ -80,6 +86,7 @@ FIRST = {
     "messages": (("record REQUEUE", "after", 1), ("record TAKEN", "after", 2)),
     "rolling": (("ledger header", "before", 2), ("record PRODUCERS", "after", 1), ("items header", "half", 2)),
     "bounded": (("store credited", "after", 2),),
+    "durable": (("sync file", "before", 1), ("note of a sync", "after", 2), ("record GRANT", "after", 1)),
 }
 """At which points the leader dies before them."""
 
