@@ -25,6 +25,7 @@ SEGMENT_HEADER_SIZE = 64
 SYNCED_AT = 48
 _SEGMENT = struct.Struct("<8sIIQQQ")
 _SEGMENT_MAGIC = b"groupq\r\n"
+_NUMBER_AT = 16
 _SYNCED = struct.Struct("<QI")
 
 HEADER = struct.Struct("<IIQIHHQ")
@@ -106,6 +107,16 @@ def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
     if version != VERSION:
         raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
     return SegmentHeader(SegmentKind(kind), number, generation)
+
+
+def is_cut_short(data: bytes | memoryview) -> bool:
+    """Whether these bytes, which are no header, may be what is left of an items segment's that was not written whole.
+
+    That is nothing of it, or its beginning over zeros, or over an older one, which begins with the same fields.
+    """
+    same = pack_segment_header(SegmentHeader(SegmentKind.ITEMS, 0, 0))[:_NUMBER_AT]
+    written = bytes(data[:SEGMENT_HEADER_SIZE]).rstrip(b"\0")
+    return written.startswith(same) or same.startswith(written)
 
 
 def pack_synced(offset: int, has_begun: bool, segment: int) -> bytes:

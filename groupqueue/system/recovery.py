@@ -163,6 +163,9 @@ class Recovery:
             self._note_damage(segment, records.Damage(segment.tail, segment.synced))
         if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
             self._headless.append(segment)
+        elif header is None and not segment.damaged and not records.is_cut_short(segment.view()):
+            segment.damaged = True
+            self.notes.append(f"{segment.name}: nothing in it can be read")
 
     def _read_data(self, segment: Segment, data: Data) -> None:
         lost_some = False

@@ -248,6 +248,23 @@ def test_a_short_file_has_no_header(size: int) -> None:
     )
 
 
+@pytest.mark.parametrize("kept", range(64))
+def test_a_header_that_was_not_written_whole_is_known_as_such(kept: int) -> None:
+    data = records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, NUMBER, 12))
+    older = records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, NUMBER - 1, 11))
+    for beneath in (bytes(64), older):
+        cut = data[:kept] + beneath[kept:]
+        assert records.unpack_segment_header(cut) is not None or records.is_cut_short(cut)
+
+
+@pytest.mark.parametrize("at", range(16))
+def test_other_bytes_are_not(at: int) -> None:
+    data = bytearray(records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, NUMBER, 12)))
+    data[at] ^= 0xFF
+    assert not records.is_cut_short(data)
+    assert not records.is_cut_short(bytes(at) + b"x" + bytes(63 - at))
+
+
 def test_zeros_are_no_header() -> None:
     assert records.unpack_segment_header(bytes(64)) is None
 

@@ -14,7 +14,7 @@ from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
 from groupqueue.exceptions import GroupVersionError
 from tests.core.fakes import check, picture
 from tests.core.lives import A, Life, P, Q, payload, payloads_of, random_moves
-from tests.system.homes import Home, drain, flip, last_record, roll
+from tests.system.homes import SMALL, Home, drain, flip, last_record, roll
 
 
 def test_looking_changes_nothing(home: Home) -> None:
@@ -160,6 +160,36 @@ def test_a_segment_whose_header_is_damaged_is_still_read(home: Home) -> None:
     again = home.lead()
     assert picture(again.state) == picture(life.state) | {"epoch": 2}
     assert again.journal.notes == [f"{path.name}: its header is damaged"]
+
+
+@pytest.mark.parametrize("rest", [b"\xff", b"groupq"])
+def test_a_segment_in_which_nothing_can_be_read_is_set_aside_and_named(home: Home, rest: bytes) -> None:
+    _, path, _ = scarred(home)
+    broken = rest.ljust(path.stat().st_size, b"x")
+    path.write_bytes(broken)
+    note = [f"{path.name}: nothing in it can be read"]
+    assert home.look().notes == note
+    again = home.lead()
+    assert again.journal.notes == note
+    assert home.path("damaged-" + path.name).read_bytes() == broken
+    assert not path.exists()
+    again.put(P, 1)
+    assert home.told() == picture(again.state)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 8, 12, 16, 32, 63])
+@pytest.mark.parametrize("over", [bytes(64), records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, 7, 7))])
+def test_a_segment_whose_creation_was_cut_short_is_no_damage(home: Home, kept: int, over: bytes) -> None:
+    home.lead()
+    number = (1 << 32) + 5
+    header = records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, number, 1))
+    path = home.path(f"items-{number:016x}")
+    path.write_bytes((header[:kept] + over[kept:]).ljust(SMALL, b"\0"))
+    again = home.lead()
+    assert again.journal.notes == []
+    assert home.names("damaged-") == []
+    again.put(P, 1)
+    assert home.told() == picture(again.state)
 
 
 @pytest.mark.usefixtures("plain_numbers")
