@@ -26,7 +26,11 @@ def test_nothing_is_left_of_what_has_passed(group):
     passing = "for _ in range(10): q.put_many([b'x' * 100] * 500); q.flush(); assert len(q.get_many(500)) == 500"
     for one in (leader, member):
         one.do(f"{BEGIN}\n{passing}\ngrowth.mark()")
-    for one in (leader, member):
-        one.do(passing)
-    for one in (leader, member):
-        assert one.do("growth.bytes()") <= 5_000 * 15  # what one more record of each item would exceed
+    # Some rounds find the interpreter in the middle of something of its own; what is left of an item is left each time.
+    grown = []
+    for _ in range(3):
+        for one in (leader, member):
+            one.do(passing)
+        grown.append([one.do("growth.bytes(), growth.mark()")[0] for one in (leader, member)])
+    for least in map(min, zip(*grown)):
+        assert least <= 5_000 * 15  # what one more record of each item would exceed

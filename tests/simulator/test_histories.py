@@ -1,6 +1,6 @@
 """
-Each history is its seed. Some seconds' worth are played by default, GROUPQUEUE_SOAK times as many in a soak;
-GROUPQUEUE_SEED plays one, and tells it step by step.
+Each history is its seed. Some seconds' worth are played by default, GROUPQUEUE_SOAK times as many in a soak, and as
+many as one likes by `python -m tests.simulator`. GROUPQUEUE_SEED plays one, and tells it step by step.
 """
 
 from __future__ import annotations
@@ -10,27 +10,24 @@ from typing import Any
 
 import pytest
 
+from groupqueue.core.departures import Departures
+from groupqueue.core.recorder import Recorder
 from tests.helpers import scaled, within
+from tests.simulator import histories
 from tests.simulator.world import World
 
 SEED = os.environ.get("GROUPQUEUE_SEED")
 
 
-def history(seed: int, moves: int, **kill: Any) -> World:
-    world = World(seed, **kill)
-    try:
-        world.play(moves)
-        world.end()
-    except Exception as error:
-        last = "\n".join(world.trace if SEED else world.trace[-25:])
-        settings = f"ordered={world.ordered} maxsize={world.maxsize}"
-        pytest.fail(f"seed {seed} {kill or ''} ({settings}): {type(error).__name__}: {error}\n{last}")
-    return world
+def play(seed: int, moves: int, **how: Any) -> None:
+    failure = histories.history(seed, moves, **how)
+    if failure is not None:
+        pytest.fail(str(failure))
 
 
 @pytest.mark.skipif(SEED is None, reason="plays the one history of GROUPQUEUE_SEED")
 def test_one_history() -> None:
-    history(int(SEED or 0), 250)
+    play(int(SEED or 0), 250)
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -38,14 +35,14 @@ def test_one_history() -> None:
 def test_nothing_is_lost_nothing_comes_twice_and_order_is_kept(block: int) -> None:
     count = scaled(12)
     for seed in range(block * count, (block + 1) * count):
-        history(seed, 250)
+        play(seed, 250)
 
 
 @within(60)
 def test_the_leader_may_die_at_any_write() -> None:
     for kill_in in range(scaled(25)):
         for kill_after in (False, True):
-            history(kill_in // 25, 80, kill_in=kill_in % 25, kill_after=kill_after)
+            play(kill_in // 25, 80, kill_in=kill_in % 25, kill_after=kill_after)
 
 
 def test_histories_are_eventful() -> None:
@@ -60,5 +57,23 @@ def test_histories_are_eventful() -> None:
 def events(seed: int, ordered: bool) -> list[str]:
     world = World(1000 + seed)
     world.ordered = ordered
-    world.play(250)
+    world.play(range(250))
     return world.trace
+
+
+def test_a_history_that_goes_wrong_is_told_by_the_moves_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(self: Recorder, member: int, position: int) -> None:
+        self._state.apply_return(member, position)
+
+    monkeypatch.setattr(Recorder, "returned", forget)
+    failure = next(found for seed in range(100) if (found := histories.history(seed, 100)))
+    assert 0 < len(failure.moves) < 30
+    assert f"seed {failure.seed}" in str(failure)
+    for left_out in range(len(failure.moves)):
+        fewer = failure.moves[:left_out] + failure.moves[left_out + 1 :]
+        assert histories.attempt(failure.seed, fewer, failure.how) is None
+
+
+def test_what_dies_with_its_consumer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Departures, "depart", lambda self, member, death: None)
+    assert any(histories.history(seed, 100) for seed in range(100))

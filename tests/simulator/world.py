@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from groupqueue.core import messages as m
 from groupqueue.core.broker import Broker
@@ -117,9 +117,14 @@ class WatchedJournal(FakeJournal):
 
 
 class World:
-    """See the module. `ordered`: nobody is silent for longer than GRACE, so the order of each producer must hold."""
+    """See the module. `ordered`: nobody is silent for longer than GRACE, so the order of each producer must hold.
+
+    Each move has dice of its own, made of the seed and the move's number: one may be left out, and the others stay what
+    they were.
+    """
 
     def __init__(self, seed: int, kill_in: int | None = None, kill_after: bool = False) -> None:
+        self.seed = seed
         self.chosen = chosen = random.Random(seed)
         self.now = 100.0
         self.ordered = chosen.random() < 0.6
@@ -589,9 +594,11 @@ class World:
 
     # A life
 
-    def play(self, moves: int) -> None:
+    def play(self, moves: Iterable[int]) -> None:
+        """The moves with these numbers."""
         chosen = self.chosen
-        for _ in range(moves):
+        for number in moves:
+            chosen.seed(self.seed << 16 | number)
             dice = chosen.random()
             living = self.alive()
             if not living or (len(living) < 2 and dice < 0.2):
