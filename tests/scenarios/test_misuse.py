@@ -549,9 +549,9 @@ def test_it_leads_when_recovery_has_ended_and_not_before(group, open_queue, monk
     early = []
     recover = Leader._recover
 
-    def watched(self, terms):
+    def watched(self):
         early.append(heir.is_leader)
-        recover(self, terms)
+        recover(self)
 
     monkeypatch.setattr(Leader, "_recover", watched)
     leader.kill()

@@ -83,7 +83,6 @@ with ThreadPoolExecutor(8) as pool:
 def test_a_signal_handler_may_do_what_it_interrupts(tmp_path: Path) -> None:
     source = """
 import signal
-import time
 
 class Job:
     def get(self):
@@ -103,12 +102,10 @@ def handler(*_):
 
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-until = time.monotonic() + 1
-while time.monotonic() < until:
+while count < 100:
     kind = type("Made", (Job,), {"__module__": "__main__", "table": {}})
     assert type(loads(dumps([kind(), lambda: kind]))[0]) is kind
 signal.setitimer(signal.ITIMER_REAL, 0)
-assert count > 50
 """
     run(write(tmp_path, "handler.py", source))
 
