@@ -203,7 +203,7 @@ class Member:
 
     def close(self) -> None:
         """Begins to close; the background thread, or else this one, flushes and says goodbye."""
-        if self._begin_closing() and not self.driver.is_alive:
+        if self._begin_closing() and (forking.is_in_exit_handlers() or not self.driver.is_alive):
             self.finish_closing(None)
 
     def finish_closing(self, timeout: float | None) -> bool:
@@ -239,9 +239,29 @@ class Member:
         self._linger = Deadline(0)
 
     def at_exit(self) -> None:
-        if not self.is_closed:
-            self.closed_by_exit = not self.closing
-            self.finish_closing(None)
+        if self.is_closed:
+            return
+        if not self.closing and self._is_still_read():
+            self._flush_at_exit()
+            return
+        self.closed_by_exit = not self.closing
+        self.finish_closing(None)
+
+    def _flush_at_exit(self) -> None:
+        self.push()
+        deadline = Deadline(0 if self._flush_cancelled else self.options.linger)
+        while not self.wait(self.is_flushed, Deadline(deadline.sooner(LINGER_WARNING))) and not deadline.expired:
+            self.warn_of_lingering()
+
+    def _is_still_read(self) -> bool:
+        """Whether a daemon thread may get what is in a group without a name, which goes with its last member.
+
+        As with any queue in a process; who ends that thread, an atexit handler that is called after ours, then closes.
+        """
+        if not self.paths.is_anonymous or not self.is_used:
+            return False
+        main = threading.main_thread()
+        return any(t.daemon and t is not main and not Driver.is_one(t) for t in threading.enumerate())
 
     def revive(self) -> None:
         """After the interpreter's exit has begun and closed this member: open it once more, for a last put."""

@@ -103,7 +103,7 @@ class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
                 obj = self.get()
             except ShutDown:
                 return
-            except ValueError:
+            except (ValueError, SystemExit):
                 if self._member.closing:
                     return
                 raise

@@ -4,7 +4,7 @@ The getting half: the calling thread waits, and what it holds is ended when it g
 
 from __future__ import annotations
 
-from threading import get_ident
+from threading import current_thread, get_ident
 from typing import Any
 
 from groupqueue.core.granting import WINDOW
@@ -139,6 +139,9 @@ class Getting(Incoming[T], Blocking[T]):
         member = self._member
         asked = False
         while True:
+            if member.closing and member.closed_by_exit and current_thread().daemon:
+                # The interpreter exits, and with it this thread, which has nothing to get and nobody to complain to.
+                raise SystemExit
             if waits and timeout is not None and not self._waits.for_decoder(deadline):
                 raise Empty
             item = self._take_now(hold)

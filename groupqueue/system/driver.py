@@ -66,6 +66,10 @@ class _Waiter:
                 pass
 
 
+class _Background(threading.Thread):
+    """The thread that drives while no other does."""
+
+
 class Driver:
     """See the module.
 
@@ -93,7 +97,7 @@ class Driver:
 
     def start(self, name: str) -> None:
         """Starts the background thread."""
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = _Background(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     @property
@@ -111,6 +115,11 @@ class Driver:
         self._stopped = True
         self._ring()
         self._kick()
+
+    @staticmethod
+    def is_one(thread: threading.Thread) -> bool:
+        """Whether it is the background thread of a driver."""
+        return isinstance(thread, _Background)
 
     def join(self, timeout: float | None = None) -> None:
         thread = self._thread

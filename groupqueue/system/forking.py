@@ -62,6 +62,11 @@ def is_exiting() -> bool:
     return _exiting
 
 
+def is_in_exit_handlers() -> bool:
+    """Whether handlers still run after ours. Later the other threads stand still, with whatever locks they have."""
+    return _exiting and not sys.is_finalizing()
+
+
 def is_crashing() -> bool:
     """Whether the interpreter exits because of an exception that nobody caught: other than being told to end."""
     error = getattr(sys, "last_type", None)

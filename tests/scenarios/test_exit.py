@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -350,3 +351,63 @@ def test_an_exit_while_the_group_fails_over_loses_nothing(group, open_queue):
     queue = open_queue(group)
     with pytest.raises(Empty):
         queue.get(timeout=0.2)
+
+
+@pytest.mark.parametrize("name", ["None", "'jobs'"])
+def test_a_daemon_thread_that_gets_in_a_loop_ends_with_the_process_and_says_nothing(name):
+    script = run_script(
+        f"""
+        # ends while a thread gets
+        import atexit, threading
+        # Called after our own handler, and long enough for a complaint.
+        atexit.register(lambda: thread.join(0.3))
+        from groupqueue import GroupQueue
+        q = GroupQueue({name})
+        def work():
+            while True:
+                try:
+                    say("got", q.get())
+                except Exception as error:
+                    say("raised", repr(error))
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        q.put(1)
+        hear()
+        """,
+    )
+    script.expect("got")
+    script.send("end")
+    assert (script.wait(5), script.stderr) == (0, "")
+    assert script.lines == ["got 1"]
+
+
+@pytest.mark.parametrize("late", [0, 0.2])
+def test_a_thread_that_an_atexit_handler_ends_gets_what_is_in_a_queue_without_a_name(directory, late):
+    """The handler is called after ours, for it was registered before: a logging library's, say."""
+    script = run_script(
+        """
+        # ends its thread at exit
+        import atexit, sys, threading
+        def end():
+            q.put(None)
+            thread.join()
+            q.close()
+            say("ended")
+        atexit.register(end)
+        from groupqueue import GroupQueue
+        q = GroupQueue()
+        def write():
+            slow.wait(float(sys.argv[1]))
+            for text in iter(q.get, None):
+                slow.wait(0.001)
+                say("text", text)
+        slow = threading.Event()
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        q.put_many(range(100))
+        """,
+        late,
+    )
+    assert (script.wait(10), script.stderr) == (0, "")
+    assert script.lines == [*(f"text {n}" for n in range(100)), "ended"]
+    assert os.listdir(directory) == []
