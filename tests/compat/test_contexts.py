@@ -6,7 +6,10 @@ import asyncio
 import logging
 import logging.handlers
 import multiprocessing
+import multiprocessing.pool
+import os
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -156,6 +159,39 @@ def test_an_executor_whose_initializer_and_tasks_take_a_queue(context):
         assert list(executor.map(put_remembered, range(5))) == list(range(5))
         assert [executor.submit(put_given, queue, n).result(20) for n in range(5, 8)] == [5, 6, 7]
         assert sorted(queue.get(timeout=10) for _ in range(8)) == list(range(8))
+    close(queue)
+
+
+def test_an_executor_of_the_context(context):
+    queue = context.Queue()
+    with ProcessPoolExecutor(2, mp_context=context, initializer=remember, initargs=(queue,)) as executor:
+        assert list(executor.map(put_remembered, range(5))) == list(range(5))
+        assert [executor.submit(put_given, queue, n).result(20) for n in range(5, 8)] == [5, 6, 7]
+        assert sorted(queue.get(timeout=10) for _ in range(8)) == list(range(8))
+    close(queue)
+
+
+def test_an_executor_of_the_context_notices_that_its_worker_died(context):
+    with ProcessPoolExecutor(1, mp_context=context) as executor, pytest.raises(BrokenProcessPool):
+        executor.submit(os._exit, 3).result(20)
+
+
+def test_a_pool_that_is_told_the_context(context):
+    with multiprocessing.pool.Pool(2, context=context) as pool:
+        assert pool.map(square, range(5)) == [n * n for n in range(5)]
+
+
+def test_a_named_queue_as_an_argument_to_each_kind_of_worker(context):
+    """One group between a process, a pool and an executor, none of which made it."""
+    queue = GroupQueue("shared")
+    worker = context.Process(target=put_given, args=(queue, 0))
+    worker.start()
+    with context.Pool(1) as pool, ProcessPoolExecutor(1, mp_context=context) as executor:
+        assert pool.apply(put_given, (queue, 1)) == 1
+        assert executor.submit(put_given, queue, 2).result(20) == 2
+    worker.join(20)
+    assert worker.exitcode == 0
+    assert sorted(queue.get(timeout=10) for _ in range(3)) == [0, 1, 2]
     close(queue)
 
 
