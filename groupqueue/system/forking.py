@@ -57,6 +57,11 @@ def unregister(participant: Participant) -> None:
     _participants.discard(participant)
 
 
+def participants() -> list[Any]:
+    """Those of this process."""
+    return list(_participants)
+
+
 def is_exiting() -> bool:
     """Whether `at_exit` has been called: what is put from now on must leave at once."""
     return _exiting
