@@ -12,7 +12,8 @@ UVLOOP = ["uvloop>=0.19; platform_python_implementation == 'CPython'"]
 OTHERS = ["gunicorn>=22", "loguru>=0.7.2", "tqdm>=4.66"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", *CLI, *OTHERS, *UVLOOP]
 LINT = ["ruff>=0.11"]
-TYPES = ["mypy>=1.15", *CLI]
+TYPES = ["mypy>=1.15", "pyright>=1.1.390", *CLI]
+RELEASE = ["build>=1.2"]
 BENCH = ["numpy", "pyzmq>=25", "faster-fifo", "redis>=5", "persist-queue>=1", "matplotlib>=3.8"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
 
@@ -28,6 +29,7 @@ setup(
     keywords=["queue", "multiprocessing", "ipc", "unix socket", "failover", "leader election"],
     classifiers=[
         "Development Status :: 4 - Beta",
+        "Framework :: Pytest",
         "Intended Audience :: Developers",
         "Operating System :: POSIX :: Linux",
         "Operating System :: MacOS",
@@ -46,14 +48,18 @@ setup(
     extras_require={
         "cli": CLI,
         "test": TEST,
-        "dev": [*TEST, *LINT, *TYPES, *DOCS, "tox>=4"],
+        "dev": [*TEST, *LINT, *TYPES, *DOCS, *RELEASE, "tox>=4"],
         "lint": LINT,
         "types": TYPES,
         "bench": BENCH,
         "docs": DOCS,
+        "release": RELEASE,
     },
     packages=find_packages(include=["groupqueue", "groupqueue.*"]),
     package_data={"groupqueue": ["py.typed"]},
-    entry_points={"console_scripts": ["groupqueue=groupqueue.__main__:main"]},
+    entry_points={
+        "console_scripts": ["groupqueue=groupqueue.__main__:main"],
+        "pytest11": ["groupqueue=groupqueue.pytest_plugin"],
+    },
     zip_safe=False,
 )
