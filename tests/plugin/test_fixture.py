@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,12 @@ def test_pytest_finds_it_where_the_package_is_installed():
         pytest.skip("groupqueue is not installed here, or was before it had the plugin")
     assert {(entry.name, entry.value) for entry in ours} == {("groupqueue", "groupqueue.pytest_plugin")}
     assert os.path.exists(ROOT / "groupqueue" / "pytest_plugin.py")
+
+
+def test_the_page_s_example_passes(pytester, monkeypatch):
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(test_page=block)
+    pytester.runpytest_subprocess("-p", "groupqueue.pytest_plugin", timeout=50).assert_outcomes(passed=2)
