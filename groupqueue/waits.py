@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from groupqueue.core.calls import Call, Question
+from groupqueue.core.outbox import Entry
 from groupqueue.member import Member
 from groupqueue.system.deadline import Deadline
 
@@ -71,7 +72,7 @@ class Waits:
         member.push()
         member.wait(lambda: member.inbox.count > 0 or session.is_answered(ticket) or member.closing, deadline)
 
-    def put(self, entry: tuple[bytes, Call | None], block: bool, deadline: Deadline) -> bool:
+    def put(self, entry: Entry, block: bool, deadline: Deadline) -> bool:
         """Puts into a bounded group; False, and nothing is put, if there is no room, or none in time."""
         member = self._member
         session = member.session

@@ -16,12 +16,11 @@ from groupqueue.aio.handle import Awaiting
 from groupqueue.aio.lines import NEVER
 from groupqueue.aio.waits import Waits
 from groupqueue.core.calls import Call
+from groupqueue.core.outbox import Entry
 from groupqueue.face.handle import T
 from groupqueue.face.outgoing import Outgoing
 from groupqueue.face.putting import WITHDRAW_GRACE
 from groupqueue.system.deadline import Deadline
-
-Entry = tuple[bytes, Call | None]
 
 
 class Putting(Outgoing[T], Awaiting[T]):

@@ -22,8 +22,17 @@ from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
 
 MAX_BATCH = 4096
-JOIN_LIMIT = 256 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
+COPIED = 16 * 1024
+"""Bytes: shorter pieces are joined, longer ones leave from where they are."""
+
+
+Payload = bytes | tuple[bytes, ...]
+"""An item as it travels, a large one in pieces."""
+
+
+def size_of(payload: Payload) -> int:
+    return len(payload) if isinstance(payload, bytes) else sum(map(len, payload))
 
 
 class Verdict(NamedTuple):
@@ -37,12 +46,15 @@ class Verdict(NamedTuple):
     body: bytes = b""
 
 
+Entry = tuple[Payload, "Call | None"]
+
+
 class Outbox:
     """See the module."""
 
     def __init__(self, max_attempts: int, durable: bool) -> None:
-        self.pending: list[tuple[bytes, Call | None]] = []
-        self.rejected: list[tuple[bytes, Call | None]] = []
+        self.pending: list[Entry] = []
+        self.rejected: list[Entry] = []
         self.verdicts: list[Verdict] = []
         self.unacked: deque[m.Items] = deque()
         self.unsettled: deque[m.Done | m.Answer | m.Fail | m.Requeue] = deque()
@@ -95,13 +107,15 @@ class Outbox:
         self.rejected += pending[:count]
         del pending[:count]
 
-    def _cut_batch(self, pending: list[tuple[bytes, Call | None]]) -> None:
+    def _cut_batch(self, pending: list[Entry]) -> None:
         wants_reply = pending[0][1] is not None
-        payloads: list[bytes] = []
+        pieces: list[bytes] = []
+        sizes: list[int] = []
         size = 0
         seq = self.last_seq
         for payload, call in islice(pending, MAX_BATCH):
-            if payloads and size + len(payload) > MAX_BATCH_BYTES:
+            length = len(payload) if isinstance(payload, bytes) else size_of(payload)
+            if sizes and size + length > MAX_BATCH_BYTES:
                 break
             if call is None:
                 if wants_reply:
@@ -112,12 +126,16 @@ class Outbox:
                 call.seq = seq + 1
                 self.calls[call.seq] = call
             seq += 1
-            payloads.append(payload)
-            size += len(payload)
-        count = len(payloads)
+            if isinstance(payload, bytes):
+                pieces.append(payload)
+            else:
+                pieces += payload
+            sizes.append(length)
+            size += length
+        count = len(sizes)
         if not count:
             return
-        items = self._batch(payloads, wants_reply)
+        items = self._batch(sizes, size, pieces, wants_reply)
         unacked_bytes = self.unacked_bytes + size
         unacked_count = self.unacked_count + count
         self.unacked += (items,)
@@ -126,15 +144,17 @@ class Outbox:
         self.unacked_bytes = unacked_bytes
         self.unacked_count = unacked_count
 
-    def _batch(self, payloads: Sequence[bytes], wants_reply: bool) -> m.Items:
-        count = len(payloads)
-        sizes = struct.pack(f"<{count}I", *map(len, payloads))
+    def _batch(self, sizes: Sequence[int], size: int, pieces: Sequence[bytes], wants_reply: bool) -> m.Items:
+        count = len(sizes)
+        table = struct.pack(f"<{count}I", *sizes)
         body: tuple[bytes, ...]
-        if count == 1:
-            body = (sizes, payloads[0])
-            check = crc32(payloads[0], crc32(sizes))
+        if len(pieces) == 1 or size > COPIED * len(pieces):
+            body = (table, *pieces)
+            check = 0
+            for part in body:
+                check = crc32(part, check)
         else:
-            whole = sizes + b"".join(payloads)
+            whole = table + b"".join(pieces)
             body = (whole,)
             check = crc32(whole)
         flags = self._flags | (m.WANTS_REPLY if wants_reply else 0)

@@ -34,6 +34,8 @@ _NUMBERS = frozenset(("credit", "last_seq", "n", "after"))
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6
+_LONG = 64 * 1024
+_KEPT = 4 * 1024 * 1024
 
 
 class WireError(ValueError):
@@ -144,24 +146,57 @@ def _decode_grant(values: tuple[int, ...], body: memoryview) -> m.Grant:
 class FrameReader:
     """Cuts a stream of bytes into messages.
 
-    `limit` bounds the body of a frame (bytes). The messages of one `feed` refer to the memory that was fed: they are
-    used, or copied, before the next.
+    `limit` bounds the body of a frame (bytes). The messages of one `feed`, or of one `filled`, refer to the memory that
+    was fed: they are used, or copied, before the next.
+
+    Of a long frame that has begun the rest is read straight to its place: `room` is where, `filled` says how much came.
+    The place is used again for the next, so its pages are not fresh; it grows with what really comes.
     """
 
     def __init__(self, limit: int = MAX_BODY) -> None:
         self._limit = limit
         self._rest = bytearray()
         self._needed = 0
+        self._place = bytearray()
+        self._filled = 0
 
     @property
     def pending(self) -> int:
         """How many bytes of an unfinished frame are kept."""
-        return len(self._rest)
+        return self._filled or len(self._rest)
 
     @property
     def missing(self) -> int:
         """How many bytes the unfinished frame lacks, as far as its header tells; 0 between frames."""
-        return max(self._needed - len(self._rest), 0)
+        return max(self._needed - self.pending, 0)
+
+    @property
+    def room(self) -> memoryview | None:
+        """Where the next bytes of a long frame go; None if what comes is to be fed."""
+        if not self._filled:
+            return None
+        if self._filled == len(self._place):
+            # Not in place: a message of the last frame may still refer to it.
+            grown = bytearray(min(self._needed, 2 * self._filled))
+            grown[: self._filled] = self._place
+            self._place = grown
+        return memoryview(self._place)[self._filled : self._needed]
+
+    def filled(self, count: int, *, keep: bool = False) -> Iterator[m.Message]:
+        """So many bytes are in `room`: yields the message if it is whole now. Raises as feed does.
+
+        With `keep` the message has memory of its own.
+        """
+        self._filled += count
+        if self._filled < self._needed:
+            return
+        data = memoryview(self._place)[: self._needed]
+        if keep:
+            data = memoryview(bytes(data))
+        self._filled = self._needed = 0
+        if len(self._place) > _KEPT:
+            self._place = bytearray()
+        yield from self.feed(data)
 
     def feed(self, data: memoryview) -> Iterator[m.Message]:
         """Yields the messages that are whole now; raises WireError, after which the stream is useless."""
@@ -190,7 +225,12 @@ class FrameReader:
             yield decode(kind, values, data[body_at:end])
         else:
             self._needed = HEADER.size
-        if start < available:
+        if start == available:
+            self._needed = 0
+        elif self._needed < _LONG:
             self._rest = bytearray(data[start:])
         else:
-            self._needed = 0
+            self._filled = available - start
+            if len(self._place) < self._filled:
+                self._place = bytearray(self._filled)
+            self._place[: self._filled] = data[start:]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
 
+from groupqueue.core.outbox import Payload
 from groupqueue.exceptions import ShutDown
 from groupqueue.member import Member
 from groupqueue.options import Options
@@ -29,6 +30,7 @@ class Handle(Generic[T]):
     _member: Member
     _options: Options
     _dumps: Callable[[Any], bytes]
+    _pack: Callable[[Any], Payload]
     _loads: Callable[[Any], Any]
 
     @property

@@ -60,6 +60,7 @@ class Opening(Handle[T]):
         self._custom = serializer
         chosen = serializers.default_serializer() if serializer is None else CustomSerializer(serializer)
         self._dumps = chosen.dumps
+        self._pack = getattr(chosen, "pack", chosen.dumps)
         self._loads = chosen.loads
         self._max_item_bytes = options.max_item_bytes
         self._options = options

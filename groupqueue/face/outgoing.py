@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
 from groupqueue.core.messages import Buffer
+from groupqueue.core.outbox import Entry, Payload, size_of
 from groupqueue.exceptions import ConsumerLost, RemoteError, ReplyTimeout
 from groupqueue.face.endings import text_of
 from groupqueue.face.handle import Handle, T
@@ -32,11 +33,12 @@ class Outgoing(Handle[T]):
         if member.session.shutdown:
             raise self._shut_down(f"{what}: group {self._label!r} is shut down")
 
-    def _payload(self, obj: T) -> bytes:
+    def _payload(self, obj: T) -> Payload:
         """The object as it travels. Raises PicklingError, and ValueError for one that is too large."""
-        payload = self._dumps(obj)
-        if len(payload) > self._max_item_bytes:
-            self._too_large(len(payload))
+        payload = self._pack(obj)
+        size = size_of(payload)
+        if size > self._max_item_bytes:
+            self._too_large(size)
         return payload
 
     def _too_large(self, size: int) -> NoReturn:
@@ -45,7 +47,7 @@ class Outgoing(Handle[T]):
             "nothing was queued"
         )
 
-    def _take_back(self, entry: tuple[bytes, Call | None], what: str) -> None:
+    def _take_back(self, entry: Entry, what: str) -> None:
         """Shut down or closed in the midst of a put: the item is not put, unless it is under way already."""
         member = self._member
         with member.lock:

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from groupqueue.core.calls import Call
+from groupqueue.core.outbox import Entry, size_of
 from groupqueue.exceptions import Full, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.outgoing import Outgoing
@@ -40,8 +41,8 @@ class Putting(Outgoing[T], Blocking[T]):
         if member.closing or not self._plain_put or member.session.shutdown or member.backed_up:
             self._check_put("put")
             self._wait_for_room(block, timeout)
-        payload = self._dumps(obj)
-        size = len(payload)
+        payload = self._pack(obj)
+        size = len(payload) if isinstance(payload, bytes) else size_of(payload)
         if size > self._max_item_bytes:
             self._too_large(size)
         pending = member.outbox.pending
@@ -79,9 +80,10 @@ class Putting(Outgoing[T], Blocking[T]):
         count = 0
         try:
             for obj in iterable:
-                payload = self._dumps(obj)
-                if len(payload) > self._max_item_bytes:
-                    self._too_large(len(payload))
+                payload = self._pack(obj)
+                size = len(payload) if isinstance(payload, bytes) else size_of(payload)
+                if size > self._max_item_bytes:
+                    self._too_large(size)
                 if member.backed_up:
                     self._wait_for_room(block, deadline.remaining())
                 entry = (payload, None)
@@ -92,7 +94,7 @@ class Putting(Outgoing[T], Blocking[T]):
                 if member.session.shutdown or member.closing:
                     self._take_back(entry, "put_many")
                 count += 1
-                if count % CHUNK == 0 or len(payload) >= BIG:
+                if count % CHUNK == 0 or size >= BIG:
                     member.push(wait=True)
         except Full:
             raise Full(count) from None
@@ -166,7 +168,7 @@ class Putting(Outgoing[T], Blocking[T]):
 
     # Beneath
 
-    def _put_bounded(self, entry: tuple[bytes, Call | None], block: bool, timeout: float | None) -> None:
+    def _put_bounded(self, entry: Entry, block: bool, timeout: float | None) -> None:
         waits = block and (timeout is None or timeout > 0)
         deadline = Deadline(timeout if waits else NO_LEADER)
         if not self._waits.put(entry, waits, deadline):

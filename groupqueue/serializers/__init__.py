@@ -19,6 +19,7 @@ Code travels only between equal Python versions: the receiver refuses other byte
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ __all__ = ["DefaultSerializer", "Serializer", "default_serializer"]
 _MAIN = b"_main__"  # of `__main__` and of `__mp_main__`
 _PLAIN = frozenset({bytes, bytearray, str, int, float, bool, type(None)})
 _LARGE = 64 * 1024
+_LONGEST_FRAME = 256 * 1024
 _STACK_GLOBAL = 0x93
 # How long the arguments of opcodes are: of a fixed size, or a length field of that size and as many bytes as it says.
 _FIXED = {0x80: 1, 0x95: 8, **dict(zip(b"KMJGhj", (1, 2, 4, 8, 1, 4))), 0x82: 1, 0x83: 2, 0x84: 4}
@@ -36,6 +38,7 @@ _COUNTED = {0x42: 4, 0x43: 1, 0x58: 4, 0x8A: 1, 0x8B: 4, 0x8C: 1, 0x8D: 8, 0x8E:
 _UP_TO_NEWLINE = b"cgipFILPSV"  # not of protocol 5
 
 _dumps = pickle.dumps
+_Pickler = pickle.Pickler
 
 
 class Serializer(Protocol):
@@ -47,15 +50,28 @@ class Serializer(Protocol):
 
 
 class DefaultSerializer:
-    """C pickle (protocol 5), and dill for what only dill can carry. Has no state, may be used by any thread."""
+    """C pickle (protocol 5), and dill for what only dill can carry. May be used by any thread.
 
-    __slots__ = ()
+    `expects_large` is a guess, by the last object: a large one is pickled in another way.
+    """
+
+    __slots__ = ("expects_large",)
 
     loads = staticmethod(pickle.loads)
 
+    def __init__(self) -> None:
+        self.expects_large = False
+
     def dumps(self, obj: Any, /) -> bytes:
         """Raises `groupqueue.exceptions.PicklingError`, with the path to the offending part, if `obj` cannot travel."""
+        data = self.pack(obj)
+        return data if isinstance(data, bytes) else b"".join(data)
+
+    def pack(self, obj: Any, /) -> bytes | tuple[bytes, ...]:
+        """As dumps, but a large pickle may come in pieces: what is long in it is not copied, and will not change."""
         try:
+            if self.expects_large:
+                return self._pack_large(obj)
             data = _dumps(obj, 5)
         except MemoryError:
             raise
@@ -67,11 +83,40 @@ class DefaultSerializer:
                 return data
             if data.find(_MAIN) >= 0:
                 return byvalue.dumps(obj, None)
-        elif type(obj) not in _PLAIN and _mentions_main(data):
+        else:
+            self.expects_large = True
+            if type(obj) not in _PLAIN and _mentions_main(data):
+                return byvalue.dumps(obj, None)
+        if _is_made_otherwise(obj):
             return byvalue.dumps(obj, None)
-        if isinstance(obj, BaseException) and type(type(obj).__init__) is FunctionType:
-            return byvalue.dumps(obj, None)  # C pickle would have that __init__ called with other arguments
         return data
+
+    def _pack_large(self, obj: Any) -> bytes | tuple[bytes, ...]:
+        """`pickle.dumps` lets its buffer grow while it writes: for one MiB most of its time goes to fresh pages.
+
+        To a file the pickler hands what is long as it is, and the rest in frames of some 64 KiB.
+        """
+        pieces: list[bytes] = []
+        keep = pieces.append
+        _Pickler(_Sink(lambda piece: keep(piece if type(piece) is bytes else bytes(piece))), 5).dump(obj)
+        self.expects_large = len(pieces) > 1
+        if type(obj) in _PLAIN:
+            return tuple(pieces)
+        if any(len(piece) < _LONGEST_FRAME and piece.find(_MAIN) >= 0 for piece in pieces) or _is_made_otherwise(obj):
+            return byvalue.dumps(obj, None)
+        return tuple(pieces)
+
+
+def _is_made_otherwise(obj: Any) -> bool:
+    """Whether C pickle would have its `__init__` called with other arguments."""
+    return isinstance(obj, BaseException) and type(type(obj).__init__) is FunctionType
+
+
+class _Sink:
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[Any], None]) -> None:
+        self.write = write
 
 
 def default_serializer() -> DefaultSerializer:

@@ -158,8 +158,9 @@ class ItemSegments:
 
     def _allocate(self, needed: int, number: int) -> Segment:
         path = os.path.join(self._path, f"new-{number:016x}")
-        size = max(BASE_SIZE, min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4)))
         least = -(-needed // 65536) * 65536
+        several = min(4 * least, SPARE_BYTES) if needed > BASE_SIZE else 0
+        size = max(BASE_SIZE, several, min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4)))
         while True:
             size = max(size, least)
             try:

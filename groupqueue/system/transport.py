@@ -96,14 +96,18 @@ class Connection:
 
         With `keep` they own their memory; without, it is good until the scratch buffer is used again.
         """
+        room = self._reader.room
         try:
-            count = self.sock.recv_into(scratch)
+            count = self.sock.recv_into(scratch if room is None else room)
         except (BlockingIOError, InterruptedError):
             return iter(())
         except OSError as error:
             raise Closed(str(error)) from error
         if not count:
             raise Closed("end of file")
+        if room is not None:
+            room.release()
+            return self._reader.filled(count, keep=keep)
         data = memoryview(scratch)[:count]
         return self._reader.feed(memoryview(bytes(data)) if keep else data)
 

@@ -60,6 +60,30 @@ def test_a_batch_carries_the_check_of_its_body(outbox: Outbox, count: int) -> No
     assert items.check == crc32(b"".join(items.body))
 
 
+def test_long_pieces_leave_from_where_they_are(outbox: Outbox) -> None:
+    long = [bytes([number]) * o.COPIED for number in range(3)]
+    outbox.pending.append(((b"head", long[0], b"tail"), None))
+    outbox.pending += [(long[1], None), (b"short", None), (long[2], None)]
+    (items,) = batches(outbox)
+    assert payloads(items) == [b"head" + long[0] + b"tail", long[1], b"short", long[2]]
+    assert items.check == crc32(b"".join(items.body))
+    assert outbox.unacked_bytes == sum(map(len, payloads(items)))
+
+
+def test_a_single_long_item_is_not_copied(outbox: Outbox) -> None:
+    long = bytes(10 * o.COPIED)
+    outbox.pending.append(((b"head", long, b"tail"), None))
+    (items,) = batches(outbox)
+    assert any(part is long for part in items.body)
+
+
+def test_short_pieces_are_joined(outbox: Outbox) -> None:
+    outbox.pending += [((b"a", b"b"), None), (b"c", None)]
+    (items,) = batches(outbox)
+    assert len(items.body) == 1
+    assert payloads(items) == [b"ab", b"c"]
+
+
 def test_batches_number_their_items_without_a_gap(outbox: Outbox) -> None:
     for count in (2, 1, 3):
         put(outbox, *[b"x"] * count)

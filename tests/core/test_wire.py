@@ -288,3 +288,65 @@ def test_messages_before_a_broken_frame_are_delivered() -> None:
     assert [next(stream), next(stream)] == [m.Ack(1), m.Ack(2)]
     with pytest.raises(WireError):
         next(stream)
+
+
+# A long frame
+
+
+def long_frame(size: int = 300_000) -> bytes:
+    return frame(m.Answer(1, 2, 3, 0, 1, 4, bytes(range(256)) * (size // 256)))
+
+
+def test_the_rest_of_a_long_frame_is_read_to_its_place() -> None:
+    data = long_frame()
+    reader = FrameReader()
+    for _ in range(3):
+        assert list(reader.feed(memoryview(data[:1000]))) == []
+        found: list[m.Message] = []
+        at = 1000
+        while at < len(data):
+            room = reader.room
+            assert room is not None
+            count = min(len(room), 70_000)
+            room[:count] = data[at : at + count]
+            at += count
+            assert reader.missing == len(data) - at + count
+            found += [message._replace(body=bytes(message.body)) for message in reader.filled(count)]  # type: ignore[union-attr]
+        assert found == read(data)
+        assert (reader.room, reader.pending, reader.missing) == (None, 0, 0)
+        assert read(frame(m.Heard(5))) == list(reader.feed(memoryview(frame(m.Heard(5)))))
+
+
+def test_a_short_frame_is_fed() -> None:
+    reader = FrameReader()
+    assert list(reader.feed(memoryview(frame(m.Heard(5))[:20]))) == []
+    assert reader.room is None
+
+
+def test_the_place_grows_with_what_comes_and_not_with_what_is_announced() -> None:
+    reader = FrameReader()
+    announced = HEADER.pack(kind_of(m.Request), 0, 1, 0, 1 << 33) + struct.pack("<Q", 7)
+    assert list(reader.feed(memoryview(announced))) == []
+    sizes = []
+    for _ in range(4):
+        room = reader.room
+        assert room is not None
+        sizes.append(len(room))
+        assert list(reader.filled(len(room))) == []
+    assert max(sizes) <= 16 * len(announced)
+
+
+def test_what_is_kept_of_a_long_frame_outlives_the_next() -> None:
+    reader = FrameReader()
+    kept = []
+    for size in (300_032, 300_544):
+        data = long_frame(size)
+        list(reader.feed(memoryview(data[:100])))
+        at = 100
+        while at < len(data):
+            room = reader.room
+            assert room is not None
+            room[:] = data[at : at + len(room)]
+            at += len(room)
+            kept += reader.filled(len(room), keep=True)
+    assert [bytes(message.body) for message in kept] == [bytes(range(256)) * (n // 256) for n in (300_032, 300_544)]  # type: ignore[union-attr]

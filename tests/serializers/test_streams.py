@@ -139,3 +139,73 @@ def test_identity_within_an_item_is_kept_across_functions() -> None:
     first, func, again = serializer.loads(serializer.dumps(items))
     assert func() is first is again["again"]
     assert func is again["get"]
+
+
+# What is large
+
+
+class Holder:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+LONG = b"\x07" * 300_000
+LARGE: list[Any] = [
+    LONG,
+    bytearray(LONG),
+    "text" * 100_000,
+    {"blob": LONG, "of": [1, 2]},
+    [LONG, LONG, "x" * 100_000, bytearray(LONG)],
+    list(range(100_000)),
+]
+
+
+@pytest.mark.parametrize("obj", LARGE, ids=lambda obj: type(obj).__name__)
+def test_a_large_object_is_pickled_in_pieces_that_amount_to_the_same(obj: Any) -> None:
+    own = DefaultSerializer()
+    first = own.pack(obj)
+    assert isinstance(first, bytes)
+    second = own.pack(obj)
+    assert isinstance(second, tuple)
+    assert all(type(piece) is bytes for piece in second)
+    assert own.loads(b"".join(second)) == own.loads(first) == obj
+    assert own.loads(own.dumps(obj)) == obj
+
+
+def test_bytes_are_not_copied_and_what_may_change_is() -> None:
+    own = DefaultSerializer()
+    own.expects_large = True
+    assert any(piece is LONG for piece in own.pack({"blob": LONG}))
+    mutable = bytearray(LONG)
+    pieces = own.pack([mutable])
+    mutable[:] = bytes(len(mutable))
+    assert own.loads(b"".join(pieces)) == [bytearray(LONG)]  # type: ignore[arg-type]
+
+
+def test_after_a_small_object_the_next_is_taken_for_small() -> None:
+    own = DefaultSerializer()
+    own.pack(LONG)
+    assert own.expects_large
+    own.pack({"id": 1})
+    assert not own.expects_large
+    assert own.pack({"id": 1}) == pickle.dumps({"id": 1}, 5)
+
+
+def test_a_large_object_of_main_travels_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(groupqueue.serializers.byvalue, "dumps", lambda obj, exc: asked.append(obj) or b"by value")
+    monkeypatch.setattr(Holder, "__module__", "__main__")
+    monkeypatch.setattr("__main__.Holder", Holder, raising=False)
+    own = DefaultSerializer()
+    for text in ("x" * 10, "x" * 300_000, "x" * 300_000):
+        obj = [LONG, Holder(text)]
+        assert own.pack(obj) == b"by value"
+        assert asked.pop() is obj
+
+
+def test_a_large_object_that_cannot_travel_says_so_in_either_way() -> None:
+    own = DefaultSerializer()
+    for expects_large in (False, True):
+        own.expects_large = expects_large
+        with pytest.raises(groupqueue.PicklingError):
+            own.pack([LONG, (number for number in ())])
