@@ -63,6 +63,8 @@ class Getting(Incoming[T], Blocking[T]):
         try:
             found.append(self._receive(block, timeout))
             while len(found) < max_items and not self._is_asked(get_ident()):
+                if self._plain_get and self._take_plainly(found, max_items):
+                    break
                 try:
                     found.append(self._receive(False, None, patient=False))
                 except (Empty, ShutDown):
@@ -112,6 +114,31 @@ class Getting(Incoming[T], Blocking[T]):
         self._end_current(get_ident())
 
     # Beneath
+
+    def _take_plainly(self, found: list[T], most: int) -> bool:
+        """Appends what is here and plain; True if that is enough. What was taken is in `found`, whatever interrupts."""
+        member = self._member
+        holdings = member.holdings
+        inbox = member.inbox
+        loads = self._loads
+        obj: Any = _NOTHING
+        had = 0
+        try:
+            while len(found) < most and not (member.closing or holdings.owing or inbox.is_decoding):
+                obj = _NOTHING
+                had = len(found)
+                with member.inbox_lock:
+                    obj = inbox.take_plain(loads)
+                found.append(obj)
+                if inbox.words[ATTENTION]:
+                    member.answer_attention()
+        except LookupError:
+            pass
+        except BaseException:
+            if obj is not _NOTHING and len(found) == had:
+                found.append(obj)
+            raise
+        return len(found) == most
 
     def _receive(self, block: bool, timeout: float | None, patient: bool = True) -> Any:
         me = get_ident()

@@ -21,6 +21,8 @@ WORK = """
         time.sleep(0.2)
         done += 1
         say("worked", item)
+        if done == 1 and "pauses" in sys.argv:
+            hear()
     say("count", done)
 """
 
@@ -38,10 +40,11 @@ def test_ten_items_for_two_workers_are_five_each(group):
 def test_a_worker_that_comes_later_shares_the_backlog(group):
     producer = open_leader(group)
     producer.do("q.put_many(range(12)); q.flush()")
-    first = run_script(WORK, group)
+    first = run_script(WORK, group, "pauses")
     first.expect("worked")
     second = run_script(WORK, group)
     second.expect("ready")
+    first.send("go on")
     producer.do("q.put(None); q.put(None); q.flush()")
     counts = [int(worker.expect("count")) for worker in (first, second)]
     assert sum(counts) == 12
