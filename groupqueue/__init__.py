@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from groupqueue.contexts import get_context
 from groupqueue.exceptions import (
     ConsumerLost,
@@ -20,7 +22,9 @@ from groupqueue.exceptions import (
 )
 from groupqueue.message import Message
 from groupqueue.queues import GroupQueue, JoinableGroupQueue
-from groupqueue.stats import Stats
+
+if TYPE_CHECKING:
+    from groupqueue.stats import Stats
 
 __all__ = [
     "ConsumerLost",
@@ -42,3 +46,12 @@ __all__ = [
     "Stats",
     "get_context",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Its module brings dataclasses, and that a fifth of what all the rest takes.
+    if name == "Stats":
+        from groupqueue.stats import Stats
+
+        return Stats
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groupqueue.exceptions import ClosedError
 from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.looking import Looking
 from groupqueue.message import Message
-from groupqueue.stats import Stats
 from groupqueue.system.deadline import Deadline
+
+if TYPE_CHECKING:
+    from groupqueue.stats import Stats
 
 
 class Operating(Looking[T], Blocking[T]):
@@ -45,6 +47,8 @@ class Operating(Looking[T], Blocking[T]):
 
     def stats(self) -> Stats:
         """The operators' view. With no leader: what the directory tells, `leader_pid` None, within about a second."""
+        from groupqueue.stats import Stats
+
         told = self._ask({"do": "stats"})
         if told is None:
             return Stats.from_reply(self.name, None, self.maxsize, self._offline())

@@ -8,8 +8,7 @@ call costs as much as all the rest of a put.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groupqueue.core.calls import Call
 from groupqueue.core.outbox import Entry, size_of
@@ -18,6 +17,9 @@ from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.outgoing import Outgoing
 from groupqueue.member import BATCH, PUSH_INTERVAL
 from groupqueue.system.deadline import Deadline, now
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 WITHDRAW_GRACE = 0.3
 CHUNK = 1000
@@ -129,6 +131,8 @@ class Putting(Outgoing[T], Blocking[T]):
 
     def put_future(self, obj: T) -> Future[Any]:
         """As put_wait, but returns a `concurrent.futures.Future` at once; cancelling it withdraws the item."""
+        from concurrent.futures import Future
+
         future: Future[Any] = Future()
 
         def complete(call: Call) -> None:

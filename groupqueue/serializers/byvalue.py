@@ -15,7 +15,6 @@ import pickle
 import sys
 import zlib
 from enum import EnumMeta
-from hashlib import blake2b
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -23,11 +22,18 @@ from groupqueue.exceptions import PicklingError
 from groupqueue.serializers import rebuild
 from groupqueue.serializers.blame import Refused, explain
 from groupqueue.serializers.classes import class_reduction, member_reduction
+from groupqueue.serializers.digest import blake2b
 from groupqueue.serializers.freshness import Snapshot, recall, store
 from groupqueue.serializers.functions import function_parts
 from groupqueue.serializers.identity import MAINS, Header, is_importable, is_named, known, record_of, resolve
 from groupqueue.serializers.lazydill import dill
-from groupqueue.serializers.reducers import REDUCERS, checked, descriptor_reduction, is_plain
+from groupqueue.serializers.reducers import (
+    REDUCERS,
+    checked,
+    descriptor_reduction,
+    is_plain,
+    know_dataclasses,
+)
 from groupqueue.serializers.shapes import LRU_CACHE
 
 _HEAP_TYPE = 1 << 9
@@ -140,6 +146,7 @@ class Pickler(pickle.Pickler):
 
 
 def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None) -> bytes:
+    know_dataclasses()
     file = io.BytesIO()
     pickler = Pickler(file, root, only_root, snapshot)
     try:

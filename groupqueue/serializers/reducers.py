@@ -8,9 +8,9 @@ dill's ways with the first two.
 from __future__ import annotations
 
 import copyreg
-import dataclasses
 import functools
 import pickle
+import sys
 import types
 import typing
 import weakref
@@ -184,12 +184,19 @@ def _table() -> dict[type, Callable[[Any, Any], Any]]:
             table[getattr(typing, name)] = _type_variable
     if hasattr(typing, "TypeAliasType"):
         table[typing.TypeAliasType] = _type_alias
-    for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY"):  # sentinels, compared by identity
-        if hasattr(dataclasses, name):
-            table[type(getattr(dataclasses, name))] = functools.partial(_global, name)
-    if hasattr(dataclasses, "_FIELD_BASE"):
-        table[dataclasses._FIELD_BASE] = lambda _, field: field.name
     return table
 
 
 REDUCERS = _table()
+
+
+def know_dataclasses() -> None:
+    """Adds what `dataclasses` has, once the program has imported it."""
+    dataclasses = sys.modules.get("dataclasses")
+    if dataclasses is None or type(getattr(dataclasses, "MISSING", None)) in REDUCERS:
+        return
+    for name in ("KW_ONLY", "_HAS_DEFAULT_FACTORY", "MISSING"):  # sentinels, compared by identity
+        if hasattr(dataclasses, name):
+            REDUCERS[type(getattr(dataclasses, name))] = functools.partial(_global, name)
+    if hasattr(dataclasses, "_FIELD_BASE"):
+        REDUCERS[dataclasses._FIELD_BASE] = lambda _, field: field.name

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 from enum import EnumMeta
-from hashlib import blake2b
 from types import CellType, CodeType, FunctionType
 from typing import Any
+
+from groupqueue.serializers.digest import blake2b
 
 ATOMS = frozenset({int, float, complex, bool, str, bytes, type(None), type(...), type(NotImplemented)})
 LRU_CACHE = type(functools.lru_cache(len))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import time
 from typing import NamedTuple
 
@@ -187,7 +186,7 @@ def sweep(directory: str) -> None:
         paths = p.GroupPaths(directory, name)
         try:
             if name.startswith(".gone-"):
-                shutil.rmtree(paths.folder, ignore_errors=True)
+                _remove_folder(paths.folder)
             elif name.startswith(".anon-") or (
                 name.startswith(".new-") and time.time() - os.stat(paths.folder).st_mtime > _STALE_NEW
             ):
@@ -203,4 +202,11 @@ def _remove(paths: p.GroupPaths) -> None:
         os.rename(paths.folder, gone)
     except FileNotFoundError:
         return
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove_folder(gone)
+
+
+def _remove_folder(path: str) -> None:
+    """Whatever of it can be removed."""
+    import shutil  # late: it brings half a dozen modules, and few processes remove anything
+
+    shutil.rmtree(path, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -291,7 +292,7 @@ def test_a_group_whose_file_was_never_written_can_be_removed(paths: GroupPaths) 
 def test_a_group_is_gone_in_one_step(join: Joiner, paths: GroupPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     join().leave()
     with monkeypatch.context() as patch:
-        patch.setattr(module.shutil, "rmtree", lambda *args, **kwargs: None)
+        patch.setattr(shutil, "rmtree", lambda *args, **kwargs: None)
         remove_group(paths)
     (left,) = folders(paths.directory)
     assert left.startswith(".gone-")
