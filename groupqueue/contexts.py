@@ -60,6 +60,9 @@ def get_context(method: str | None = None) -> GroupContext:
     Its `Queue`, `JoinableQueue` and `SimpleQueue` return anonymous group queues; everything else is the method's own.
     A `Pool` and a `concurrent.futures.ProcessPoolExecutor` of this context work; what they say to their own workers
     goes through pipes, as ever. Raises ValueError for a method that the platform does not have.
+
+        context = get_context("spawn")
+        jobs = context.Queue()
     """
     import multiprocessing
 

@@ -64,32 +64,55 @@ class Message(Generic[T]):
 
     @property
     def is_ended(self) -> bool:
-        """Whether one of the four endings has been called."""
+        """Whether one of the four endings has been called.
+
+        True, too, of what `failed` returns: those were only looked at.
+
+            if not message.is_ended:
+                message.done()
+        """
         return bool(self._ended)
 
     def reply(self, value: object) -> None:
         """Answers a waiting `put_wait` with the value, and finishes the item.
 
-        Raises PicklingError if the value cannot travel; the message is then not ended.
+        Raises PicklingError if the value cannot travel; the message is then not ended. ValueError as all endings.
+
+            message.reply(work(message.obj))
         """
         self._end("answered", lambda ends: ends.answer(self._id, self.attempt, value))
 
     def fail(self, error: BaseException) -> None:
-        """Raises the error in a waiting `put_wait`; without one, moves the item to the failed list."""
+        """Raises the error in a waiting `put_wait`; without one, moves the item to the failed list.
+
+        Raises TypeError for what is no exception, ValueError as all endings.
+
+            message.fail(LookupError("no such order"))
+        """
         if self.wants_reply:
             self._end("failed", lambda ends: ends.raise_to_caller(self._id, self.attempt, error))
         else:
             self._end("failed", lambda ends: ends.fail(self._id, self.attempt, error))
 
     def done(self) -> None:
-        """Finishes the item; a waiting `put_wait` returns None."""
+        """Finishes the item; a waiting `put_wait` returns None.
+
+        Raises ValueError as all endings.
+
+            message.done()
+        """
         if self.wants_reply:
             self._end("done", lambda ends: ends.answer(self._id, self.attempt, None))
         else:
             self._end("done", lambda ends: ends.finish(self._id, self.attempt))
 
     def requeue(self) -> None:
-        """Puts the item back to its original place; the next delivery is another attempt."""
+        """Puts the item back to its original place; the next delivery is another attempt.
+
+        Raises ValueError as all endings.
+
+            message.requeue()
+        """
         self._end("requeued", lambda ends: ends.requeue(self._id, self.attempt))
 
     def _end(self, how: str, act: Callable[[Endings], None]) -> None:

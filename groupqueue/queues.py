@@ -72,19 +72,33 @@ class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
         """No more puts and gets here (ValueError); what was put is flushed in the background.
 
         What this handle was granted or holds goes to others. At exit the process waits for the flush, up to `linger`.
+
+            q.close()
+            q.join_thread()
         """
         if not self._member.closing:
             self._end_current(get_ident())
             self._member.close()
 
     def join_thread(self) -> None:
-        """Waits until a closed queue has flushed. AssertionError if it has not been closed."""
+        """Waits until a closed queue has flushed, at most `linger` seconds.
+
+        Raises AssertionError if it has not been closed.
+
+            q.close()
+            q.join_thread()
+        """
         if not self._member.closing:
             raise AssertionError(f"group {self._label!r}: join_thread() before close()")
         self._member.finish_closing(None)
 
     def cancel_join_thread(self) -> None:
-        """Neither close nor exit wait for unsent items from now on: they may be lost."""
+        """Neither close nor exit wait for unsent items from now on.
+
+        They may be lost.
+
+            q.cancel_join_thread()
+        """
         self._member.cancel_flush()
 
     def __enter__(self: Q) -> Q:  # noqa: PYI019  # Self is of Python 3.11
@@ -97,7 +111,13 @@ class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
         self.join_thread()
 
     def __iter__(self) -> Iterator[T]:
-        """Objects until the group is shut down or this handle closed."""
+        """Objects until the group is shut down or this handle closed.
+
+        Raises as get does, but for ShutDown, which ends it.
+
+            for job in q:
+                work(job)
+        """
         while True:
             try:
                 obj = self.get()
@@ -114,6 +134,11 @@ class JoinableGroupQueue(GroupQueue[T]):
     """A GroupQueue as `multiprocessing.JoinableQueue`: every item got is unfinished until `task_done`.
 
     An item whose holder dies or closes before it calls task_done goes to another consumer.
+
+        q = JoinableGroupQueue("jobs")
+        job = q.get()
+        work(job)
+        q.task_done()
     """
 
     _joinable = True
@@ -122,9 +147,17 @@ class JoinableGroupQueue(GroupQueue[T]):
         """Finishes the calling thread's oldest unfinished item, or, if it has none, the handle's.
 
         Raises ValueError if the handle holds none.
+
+            job = q.get()
+            q.task_done()
         """
         self._finish(get_ident())
 
     def join(self) -> None:
-        """Waits until every item of the group has been got and finished."""
+        """Waits until every item of the group has been got and finished.
+
+        Raises ValueError on a closed queue.
+
+            q.join()
+        """
         self._ask_leader({"do": "join"})

@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 
 class MemberInfo(NamedTuple):
-    """One member: its process, its mode, and whether it is 'leader' or 'follower'."""
+    """One member of a group, as `Stats.members` has it.
+
+    Its process, its mode, and whether it is 'leader' or 'follower'.
+
+        leaders = [member.pid for member in q.stats().members if member.role == "leader"]
+    """
 
     pid: int
     mode: str
@@ -22,6 +27,9 @@ class Stats:
     that a get could still return, `in_flight` those held by a consumer and unfinished, `failed` those on the failed
     list; `bytes` is the payload of all of them and of replies under way. `lost` counts items that a damaged journal
     lost.
+
+        stats = q.stats()
+        print(f"{stats.ready} wait, {stats.in_flight} are worked on, {len(stats.members)} members")
     """
 
     name: str

@@ -87,7 +87,13 @@ class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
         await self.close()
 
     def __aiter__(self) -> Self:
-        """Objects until the group is shut down or this handle closed: ``async for job in q``."""
+        """Objects until the group is shut down or this handle closed.
+
+        Raises as get does, but for QueueShutDown, which ends it.
+
+            async for job in q:
+                await work(job)
+        """
         return self
 
     def __anext__(self) -> Coroutine[Any, Any, T]:
@@ -122,6 +128,7 @@ class JoinableGroupQueue(GroupQueue[T]):
 
         Raises ValueError if the handle holds none.
 
+            job = await q.get()
             q.task_done()
         """
         self._finish(caller())

@@ -28,6 +28,9 @@ class Getting(Incoming[T], Blocking[T]):
 
         Raises Empty if there is none (in time), ShutDown, DecodeError for an item that cannot be rebuilt here (it is
         then on the failed list, and the queue goes on), ValueError on a closed queue.
+
+            job = q.get()
+            job = q.get(timeout=5)
         """
         member = self._member
         if self._plain_get and not member.closing and not member.holdings.owing and not member.inbox.is_decoding:
@@ -47,14 +50,25 @@ class Getting(Incoming[T], Blocking[T]):
         return self._receive(block, timeout)  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T:
-        """`get(block=False)`."""
+        """As `get(block=False)`.
+
+        Raises Empty if there is none, and as get does.
+
+            try:
+                job = q.get_nowait()
+            except Empty:
+                job = None
+        """
         return self.get(False)
 
     def get_many(self, max_items: int, block: bool = True, timeout: float | None = None) -> list[T]:
         """A list of up to `max_items` objects; waits for the first only. Raises as get does, if there is no first.
 
         An item that a `put_wait` waits for is the last of its list: `reply` answers it. One behind the first that
-        cannot be decoded ends the list; the next get raises its DecodeError.
+        cannot be decoded ends the list; the next get raises its DecodeError. Raises ValueError for less than one item.
+
+            for job in q.get_many(100):
+                work(job)
         """
         check_count(max_items)
         member = self._member
@@ -87,7 +101,10 @@ class Getting(Incoming[T], Blocking[T]):
     def get_message(self, block: bool = True, timeout: float | None = None) -> Message[T]:
         """As get, but the item stays this consumer's until one of the message's four endings is called.
 
-        If this process dies first, the item goes to another consumer, with `attempt` + 1.
+        If this process dies first, the item goes to another consumer, with `attempt` + 1. Raises as get does.
+
+            with q.get_message() as message:
+                work(message.obj)
         """
         self._end_current(get_ident())
         try:
@@ -102,6 +119,9 @@ class Getting(Incoming[T], Blocking[T]):
         """Answers the item that the calling thread last got; nothing happens if nobody waits for that, or no longer.
 
         Raises ValueError if this thread has got nothing, or has answered; PicklingError if the value cannot travel.
+
+            question = q.get()
+            q.reply(work(question))
         """
         me = get_ident()
         member = self._member
@@ -110,7 +130,13 @@ class Getting(Incoming[T], Blocking[T]):
         # Otherwise what it has got came the short way, which leaves no trace, and is plain.
 
     def task_done(self) -> None:
-        """Does nothing but end the item that the calling thread last got: here get finishes an item."""
+        """Does nothing but end the item that the calling thread last got: here get finishes an item.
+
+        So code that calls it as for a `JoinableQueue` works.
+
+            job = q.get()
+            q.task_done()
+        """
         self._end_current(get_ident())
 
     # Beneath

@@ -35,25 +35,53 @@ class Handle(Generic[T]):
 
     @property
     def name(self) -> str:
-        """The group's name; that of an anonymous group begins with a dot."""
+        """The group's name.
+
+        That of an anonymous group begins with a dot.
+
+            print(q.name)
+        """
         return self._member.paths.name
 
     @property
     def mode(self) -> str:
+        """What this handle does.
+
+        "dual": puts, gets, stands for election. "client": never leads. "master": never puts.
+
+            print(q.mode)
+        """
         return self._options.mode
 
     @property
     def maxsize(self) -> int:
-        """The bound of the group, 0 if there is none."""
+        """The bound of the group.
+
+        0 if there is none.
+
+            room = q.maxsize - q.qsize() if q.maxsize else None
+        """
         return self._member.maxsize
 
     @property
     def directory(self) -> str:
+        """Where the group lives.
+
+        An absolute path; the group is the folder of its name in it.
+
+            print(q.directory)
+        """
         return self._member.paths.directory
 
     @property
     def is_leader(self) -> bool:
-        """Whether this handle leads the group at this moment."""
+        """Whether this handle leads the group at this moment.
+
+        It may have changed by the time it is looked at. With `delivery="leader"` nobody else gets.
+
+            if q.is_leader:
+                print("leads")
+        """
         return self._member.is_leader
 
     @property
@@ -70,7 +98,12 @@ class Blocking(Handle[T]):
     _waits: Waits
 
     def wait_for_leader(self, timeout: float | None = None) -> bool:
-        """True once this handle is served by a leader, itself or another; False after `timeout` seconds."""
+        """True once this handle is served by a leader, itself or another.
+
+        False if that takes longer than `timeout` seconds.
+
+            assert q.wait_for_leader(5)
+        """
         member = self._member
         member.wait(lambda: member.is_connected or member.closing, Deadline(timeout))
         return member.is_connected

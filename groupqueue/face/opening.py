@@ -70,7 +70,12 @@ class Opening(Handle[T]):
 
     @classmethod
     def unlink(cls, name: str, directory: str | os.PathLike[str] | None = None) -> None:
-        """Removes the group and its items. GroupBusyError while a member lives, FileNotFoundError if there is none."""
+        """Removes the group and its items.
+
+        Raises GroupBusyError while a member lives, FileNotFoundError if there is none.
+
+            GroupQueue.unlink("old")
+        """
         remove_group(paths.GroupPaths(paths.resolve_directory(directory), paths.check_name(name)))
 
     def __reduce__(self) -> Any:

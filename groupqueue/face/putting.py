@@ -38,6 +38,9 @@ class Putting(Outgoing[T], Blocking[T]):
         In a bounded group waits for room, at most `timeout` seconds; without a leader puts are buffered, up to a bound.
         Raises Full (nothing was put, also later), PicklingError, ShutDown; ValueError if the item is too large, the
         mode is "master" or the queue is closed.
+
+            q.put({"id": 1})
+            q.put({"id": 2}, timeout=5)
         """
         member = self._member
         if member.closing or not self._plain_put or member.session.shutdown or member.backed_up:
@@ -66,7 +69,15 @@ class Putting(Outgoing[T], Blocking[T]):
             member.at_exit()
 
     def put_nowait(self, obj: T) -> None:
-        """`put(obj, block=False)`."""
+        """As `put(obj, block=False)`.
+
+        Raises Full if there is no room, and as put does.
+
+            try:
+                q.put_nowait({"id": 1})
+            except Full:
+                pass
+        """
         self.put(obj, False)
 
     def put_many(self, iterable: Iterable[T], block: bool = True, timeout: float | None = None) -> None:
@@ -74,6 +85,8 @@ class Putting(Outgoing[T], Blocking[T]):
 
         If it raises, the objects before the one that could not be put are put; a Full carries their number as
         ``args[0]``.
+
+            q.put_many({"id": n} for n in range(1000))
         """
         self._check_put("put_many")
         deadline = Deadline(timeout)
@@ -130,7 +143,13 @@ class Putting(Outgoing[T], Blocking[T]):
         return self._result(call, timeout)
 
     def put_future(self, obj: T) -> Future[Any]:
-        """As put_wait, but returns a `concurrent.futures.Future` at once; cancelling it withdraws the item."""
+        """As put_wait, but returns a `concurrent.futures.Future` at once; cancelling it withdraws the item.
+
+        What put_wait would raise for the consumer, the future does. Raises as put does.
+
+            futures = [q.put_future(n) for n in range(10)]
+            answers = [future.result(timeout=5) for future in futures]
+        """
         from concurrent.futures import Future
 
         future: Future[Any] = Future()
@@ -154,9 +173,13 @@ class Putting(Outgoing[T], Blocking[T]):
         return future
 
     def flush(self, timeout: float | None = None) -> None:
-        """Returns when the leader has everything that this handle has put; TimeoutError if not within `timeout` s.
+        """Returns when the leader has everything that this handle has put.
 
-        ShutDown if the group was shut down at once, and what was on its way is dropped with the rest.
+        Raises TimeoutError if that takes longer than `timeout` seconds; ShutDown if the group was shut down at once,
+        and what was on its way is dropped with the rest.
+
+            q.put({"id": 1})
+            q.flush(timeout=5)
         """
         member = self._member
         member.push()
