@@ -1,8 +1,7 @@
-"""What docs/cli.md and docs/operations.md say is so: sessions are run, tables are whole."""
+"""What docs/cli.md and docs/operations.md say is so: tables are whole, the unit is one. Their blocks: tests/docs."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,33 +11,10 @@ import pytest
 
 from groupqueue.cli import extra
 from groupqueue.cli.arguments import Parser
-from tests.helpers import ROOT, within
+from tests.helpers import ROOT
 
 CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-SESSIONS = re.findall(r"^```console\n(.*?)^```", CLI, re.MULTILINE | re.DOTALL)
-
-
-@within(120)
-@pytest.mark.parametrize("session", SESSIONS, ids=["first", "putting"])
-def test_a_session_is_what_a_shell_says(session, tmp_path):
-    (tmp_path / "groupqueue").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m groupqueue "$@"\n')
-    (tmp_path / "groupqueue").chmod(0o755)
-    commands = re.findall(r"^\$ (.*)$", session, re.MULTILINE)
-    script = "".join(f"printf '$ %s\\n' {shell_quoted(command)}; {command}\n" for command in commands)
-    found = subprocess.run(
-        ["/bin/bash", "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert found.stderr == ""
-    assert found.stdout == session
-
-
-def shell_quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def test_every_command_is_in_the_table():

@@ -1,4 +1,4 @@
-"""What README.md and docs/ say of the code is so: commands, tests, messages, records."""
+"""What README.md and docs/ say of the code is so: commands, tests, messages, records. Their blocks: tests/docs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from groupqueue.core import messages as m
 from groupqueue.core import wire
 from groupqueue.core.records import Kind
-from tests.helpers import ROOT, run_script
+from tests.helpers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -50,33 +50,6 @@ def test_every_test_that_is_named_exists():
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
 def test_every_link_leads_somewhere(target):
     assert (ROOT / target).exists()
-
-
-def test_the_quick_start(group):
-    consumer, producer = (block for block in blocks("python") if "q = GroupQueue(" in block)
-    consuming = run_script(consumer.replace("print(", "say(").replace('"jobs"', repr(group)))
-    producing = run_script(producer.replace("print(", "say(").replace('"jobs"', repr(group)))
-    producing.expect("4")
-    assert producing.wait() == 0
-    consuming.expect("{'id':")
-    consuming.expect("{'id':")
-
-
-def test_the_block_for_event_loops(group, open_queue):
-    block = next(block for block in blocks("python") if "groupqueue.aio" in block)
-    run_script(
-        f"""
-{block.replace('"jobs"', repr(group))}
-
-import asyncio
-
-async def work(job):
-    return job["id"] * 2
-
-asyncio.run(answer())
-"""
-    )
-    assert open_queue(group).put_wait({"id": 2}, timeout=20) == 4
 
 
 def test_the_protocol_page_lists_every_message():
