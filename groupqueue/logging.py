@@ -135,7 +135,7 @@ class GroupQueueListener(logging.handlers.QueueListener):
     the queue, the end of some QueueListener elsewhere, is passed over; so is an item that cannot be rebuilt here, which
     is logged and on the failed list. A handler that raises is reported as `logging` does, and the listener goes on.
 
-        with GroupQueueListener("logs", logging.FileHandler("all.log")):
+        with GroupQueueListener("logs", logging.StreamHandler()):
             ...
     """
 
@@ -150,7 +150,12 @@ class GroupQueueListener(logging.handlers.QueueListener):
         self._listening: threading.Thread | None = None
 
     def start(self) -> None:
-        """Opens the group and begins to listen. RuntimeError if it has begun already; raises as GroupQueue does."""
+        """Opens the group and begins to listen.
+
+        Raises RuntimeError if it has begun already, and as GroupQueue does.
+
+            listener.start()
+        """
         if self._listening is not None:
             raise RuntimeError("this listener has been started already")
         self._reader = _open(self._source)
@@ -164,6 +169,8 @@ class GroupQueueListener(logging.handlers.QueueListener):
 
         What is left then, or comes later, waits in the group for the next listener. Nothing happens if it is not
         started.
+
+            listener.stop()
         """
         thread, reader = self._listening, self._reader
         if thread is None or reader is None:

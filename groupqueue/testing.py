@@ -31,7 +31,12 @@ STEP = 0.01
 
 
 class TestGroups:
-    """Opens queues in a directory of their own; `end` closes them, and removes it."""
+    """Opens queues in a directory of their own; `end` closes them, and removes it.
+
+    What the fixture `group_queue` is.
+
+        q = group_queue("jobs", maxsize=10)
+    """
 
     __test__ = False
 
@@ -43,16 +48,32 @@ class TestGroups:
 
     @property
     def directory(self) -> str:
+        """Where they live.
+
+        `$GROUPQUEUE_DIR` names it while the test runs.
+
+            print(group_queue.directory)
+        """
         return self._directory
 
     def __call__(self, name: str | None = "test", maxsize: int | None = None, **options: Any) -> GroupQueue[Any]:
-        """A queue in this directory, closed at the end of the test. Arguments and errors are those of GroupQueue."""
+        """A queue in this directory, closed at the end of the test.
+
+        Arguments and errors are those of GroupQueue.
+
+            q = group_queue()
+        """
         return self._keep(GroupQueue(name, maxsize, directory=self._directory, **options))
 
     def joinable(
         self, name: str | None = "test", maxsize: int | None = None, **options: Any
     ) -> JoinableGroupQueue[Any]:
-        """The same, as a JoinableGroupQueue."""
+        """The same, as a JoinableGroupQueue.
+
+        Raises as that does.
+
+            q = group_queue.joinable("tasks")
+        """
         return self._keep(JoinableGroupQueue(name, maxsize, directory=self._directory, **options))
 
     def _keep(self, queue: Q) -> Q:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import logging
 import textwrap
 import threading
 from typing import Any, NamedTuple
@@ -13,7 +14,9 @@ import pytest
 
 import groupqueue
 import groupqueue.aio
+import groupqueue.logging
 import groupqueue.stats
+import groupqueue.testing
 
 STANDARD = {groupqueue.Empty, groupqueue.Full, getattr(__import__("queue"), "ShutDown", None)}
 SPECIAL = ("__aiter__", "__iter__")
@@ -37,7 +40,13 @@ def told(name: str, what: object) -> Told:
 
 
 def everything() -> list[Told]:
-    found = [told("groupqueue.Stats.members", groupqueue.stats.MemberInfo)]
+    handler, listener = groupqueue.logging.GroupQueueHandler, groupqueue.logging.GroupQueueListener
+    groups = groupqueue.testing.TestGroups
+    # Of what they inherit, logging has said it.
+    named = {"MemberInfo": groupqueue.stats.MemberInfo, "GroupQueueHandler": handler, "GroupQueueListener": listener}
+    named |= {"start": listener.start, "stop": listener.stop, "group_queue": groups, "directory": groups.directory}
+    named |= {"group_queue()": groups.__call__, "joinable": groups.joinable}
+    found = [told(name, what) for name, what in named.items()]
     for module in (groupqueue, groupqueue.aio):
         for name in module.__all__:
             public = getattr(module, name)
@@ -101,7 +110,8 @@ class Scene:
             self.q.task_done()
 
     def names(self) -> dict[str, Any]:
-        return {**vars(groupqueue), "groupqueue": groupqueue, "job": 1, "item": 1, "dropped": 0}
+        given = {"groupqueue": groupqueue, "logging": logging, "job": 1, "item": 1, "dropped": 0}
+        return {**vars(groupqueue), **vars(groupqueue.logging), **given}
 
 
 @pytest.fixture
@@ -117,13 +127,17 @@ AIO = [one for one in EVERYTHING if one.is_awaited]
 
 
 @pytest.mark.parametrize(("one", "scene"), [(one, one) for one in SYNC], indirect=["scene"], ids=[o.name for o in SYNC])
-def test_its_example_runs(one: Told, scene: Scene):
-    names = {**scene.names(), "q": scene.q, "work": lambda job: job}
+def test_its_example_runs(one: Told, scene: Scene, request):
+    listener = groupqueue.logging.GroupQueueListener("logs")
+    names = {**scene.names(), "q": scene.q, "work": lambda job: job, "listener": listener}
+    if "group_queue" in one.example:
+        names["group_queue"] = request.getfixturevalue("group_queue")
     if "message" in one.example and "get_message" not in one.example:
         names["message"] = scene.q.get_message(timeout=20)
     exec(compile(one.example.partition("\n{")[0], one.name, "exec"), names)
     names["q"].cancel_join_thread()
     names["q"].close()
+    listener.stop()
 
 
 @pytest.mark.parametrize(("one", "scene"), [(one, one) for one in AIO], indirect=["scene"], ids=[o.name for o in AIO])
