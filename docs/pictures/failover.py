@@ -108,7 +108,9 @@ def draw(made: tuple[dict[str, int], list[Mark], float]) -> svg.Picture:
     after = 5 * (int(pause[1]) // 5 + 2)
     left, top, row, scale = 96, 60, 46, 720 / (BEFORE + after)
     picture = svg.Picture(840, 398, "A failover, in milliseconds")
-    picture.text(12, 28, f"The leader is killed. Four processes, {os.cpu_count()} cores, an item every millisecond.")
+    picture.text(
+        12, 28, f"A leader is killed. Four processes, {os.cpu_count()} cores, an item every millisecond or so."
+    )
 
     def x(at: float) -> float:
         return left + (at + BEFORE) * scale
