@@ -31,6 +31,10 @@ _WORDS = tuple(len(kind._fields) - body for kind, body in zip(KINDS, _HAS_BODY))
 _CHECKED = frozenset((_NUMBER[m.Hello], _NUMBER[m.Done], _NUMBER[m.Request]))
 # What a leader counts with, of what Hello and Request say in JSON.
 _NUMBERS = frozenset(("credit", "last_seq", "n", "after"))
+_TEXTS = frozenset(("mode", "do"))
+# Much more than any member says, and little enough to be read at once.
+_MAX_JSON = 64 * 1024
+_MAX_SEQ = (1 << 63) - 1
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6
@@ -90,6 +94,8 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
         first_seq, count, flags, max_attempts, check = values
         items = m.Items(first_seq, count, flags, max_attempts, check, (body,))
         check_sizes(items.count, body)
+        if first_seq + count > _MAX_SEQ:
+            raise WireError(f"a batch of {count} items from {first_seq} on, further than anybody counts")
         return items
     if _HAS_BODY[kind]:
         message = KINDS[kind](*values, body)
@@ -106,15 +112,26 @@ def _check_body(message: m.Hello | m.Done | m.Request) -> None:
         if len(message.body) % 16:
             raise WireError(f"Done frame with {len(message.body)} bytes of pairs")
         return
-    try:
-        found = json.loads(bytes(message.body))
-    except ValueError:
-        found = None
+    found = None
+    if len(message.body) <= _MAX_JSON:
+        try:
+            found = json.loads(bytes(message.body))
+        except (ValueError, RecursionError):
+            pass
     if not isinstance(found, dict):
         raise WireError(f"{type(message).__name__} frame whose body is no JSON object")
     for name in _NUMBERS & found.keys():
-        if type(found[name]) is not int or found[name] < 0:
-            raise WireError(f"{type(message).__name__} frame whose {name} is {str(found[name])[:40]!r}, not a count")
+        value = found[name]
+        if type(value) is not int or value < 0:
+            raise WireError(f"{type(message).__name__} frame whose {name} is {_shown(value)}, not a count")
+    for name in _TEXTS & found.keys():
+        if type(found[name]) is not str:
+            raise WireError(f"{type(message).__name__} frame whose {name} is {_shown(found[name])}, not a word")
+
+
+def _shown(value: Any) -> str:
+    """What stands there. Not of what is nested, and may be so deep that it cannot be shown."""
+    return repr(str(value)[:40]) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
 
 
 def check_sizes(count: int, body: memoryview) -> None:

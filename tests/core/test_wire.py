@@ -256,6 +256,28 @@ def test_a_count_that_is_none_is_refused(name: str, value: str) -> None:
             read(frame(message))
 
 
+@pytest.mark.parametrize("value", ["3", "null", "{}", "[" * 300 + "]" * 300])
+@pytest.mark.parametrize("name", ["do", "mode"])
+def test_a_word_that_is_none_is_refused(name: str, value: str) -> None:
+    body = f'{{"{name}": {value}}}'.encode()
+    for message in (m.Hello(1, 2, 3, 4, 5, body), m.Request(1, body)):
+        with pytest.raises(WireError, match=name):
+            read(frame(message))
+
+
+@pytest.mark.parametrize("body", [b'{"n":' + b"[" * 9000 + b"]" * 9000 + b"}", b'{"n":' + b" " * 70_000 + b"1}"])
+def test_a_question_that_is_too_deep_or_too_long_to_be_read_is_refused(body: bytes) -> None:
+    with pytest.raises(WireError, match="no JSON object"):
+        read(frame(m.Request(1, body)))
+
+
+@pytest.mark.parametrize("first_seq", [2**63 - 2, 2**63, 2**64 - 2, 2**64 - 1])
+def test_a_batch_beyond_what_a_producer_can_count_is_refused(first_seq: int) -> None:
+    """The number of its last item would not fit into the answer, nor into the ledger of any leader that came after."""
+    with pytest.raises(WireError, match="further than anybody counts"):
+        read(raw(kind_of(m.Items), (first_seq, 3, 0, 3, 0), ITEMS))
+
+
 @pytest.mark.parametrize("length", [1, 8, 15, 17, 24])
 def test_pairs_that_are_no_pairs_are_refused(length: int) -> None:
     with pytest.raises(WireError, match=f"{length} bytes of pairs"):
