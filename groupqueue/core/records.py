@@ -70,9 +70,12 @@ class FormatError(ValueError):
 
 
 class SegmentHeader(NamedTuple):
+    """`journal` is the same in all segments of one journal and in no other's; 0 where that is not known."""
+
     kind: SegmentKind
     number: int
     generation: int
+    journal: int = 0
 
 
 class Record(NamedTuple):
@@ -92,7 +95,7 @@ class Damage(NamedTuple):
 
 
 def pack_segment_header(header: SegmentHeader) -> bytes:
-    plain = _SEGMENT.pack(_SEGMENT_MAGIC, VERSION, header.kind, header.number, header.generation, 0)
+    plain = _SEGMENT.pack(_SEGMENT_MAGIC, VERSION, header.kind, header.number, header.generation, header.journal)
     return (plain + _CHECK.pack(crc32(plain))).ljust(SEGMENT_HEADER_SIZE, b"\0")
 
 
@@ -100,13 +103,13 @@ def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
     """The header, None if these bytes are none; FormatError if they are one of another version."""
     if len(data) < SEGMENT_HEADER_SIZE:
         return None
-    magic, version, kind, number, generation, _ = _SEGMENT.unpack_from(data)
+    magic, version, kind, number, generation, journal = _SEGMENT.unpack_from(data)
     (check,) = _CHECK.unpack_from(data, _SEGMENT.size)
     if magic != _SEGMENT_MAGIC or check != crc32(data[: _SEGMENT.size]):
         return None
     if version != VERSION:
         raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
-    return SegmentHeader(SegmentKind(kind), number, generation)
+    return SegmentHeader(SegmentKind(kind), number, generation, journal)
 
 
 def is_cut_short(data: bytes | memoryview) -> bool:

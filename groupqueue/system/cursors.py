@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
+import stat
 import time
 from contextlib import suppress
 
@@ -21,6 +23,7 @@ from groupqueue.system.locks import try_lock
 _RING_AT = 4096
 _SIZE = _RING_AT + RING
 _STALE_NEW = 60.0
+_NAME = re.compile("[0-9a-f]{16}")
 
 
 class MemberFile:
@@ -120,10 +123,9 @@ class Cursors:
             if name.startswith("~"):
                 self._sweep(name)
                 continue
-            try:
+            # A folder or a link there is nobody's: no member, and nothing to be looked after.
+            if _NAME.fullmatch(name) and _is_file(os.path.join(self._folder, name)):
                 found.append(int(name, 16))
-            except ValueError:
-                continue
         return found
 
     def _sweep(self, name: str) -> None:
@@ -137,9 +139,8 @@ class Cursors:
 
     def is_dead(self, member: int) -> bool:
         """Whether nobody holds the member's lock."""
-        try:
-            fd = os.open(self._path(member), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
+        fd = self._open_file(member)
+        if fd is None:
             return True
         try:
             return try_lock(fd)
@@ -151,7 +152,7 @@ class Cursors:
         self._close(member)
         try:
             os.unlink(self._path(member))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
             pass
 
     def close(self) -> None:
@@ -165,15 +166,24 @@ class Cursors:
             words.release()
             mapped.close()
 
+    def _open_file(self, member: int) -> int | None:
+        """None if there is none, or something that no member has made."""
+        path = self._path(member)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            if _is_file(path):
+                raise
+            return None
+
     def _path(self, member: int) -> str:
         return os.path.join(self._folder, f"{member:016x}")
 
     def _words(self, member: int) -> memoryview | None:
         opened = self._open.get(member)
         if opened is None:
-            try:
-                fd = os.open(self._path(member), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
+            fd = self._open_file(member)
+            if fd is None:
                 return None
             try:
                 if os.fstat(fd).st_size < _SIZE:
@@ -183,3 +193,10 @@ class Cursors:
                 os.close(fd)
             opened = self._open[member] = (mapped, memoryview(mapped)[:_RING_AT].cast("Q"))
         return opened[1]
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False

@@ -35,13 +35,15 @@ class ItemSegments:
         self._path = path
         self._unsynced = unsynced
         self._ledger = ledger
+        self._journal = 0
         self._epoch = 0
         self._number = 0
         self._state = State()
         self._active: Segment | None = None
 
-    def adopt(self, epoch: int, state: State, used: dict[int, Segment]) -> None:
+    def adopt(self, journal: int, epoch: int, state: State, used: dict[int, Segment]) -> None:
         """Takes over what earlier leaders left, and removes what they were in the midst of making."""
+        self._journal = journal
         self._epoch = epoch
         self._number = first_number(epoch)
         self._state = state
@@ -148,7 +150,7 @@ class ItemSegments:
 
     def _start(self, segment: Segment, number: int) -> Segment:
         name = f"items-{number:016x}"
-        segment.restart(SegmentHeader(SegmentKind.ITEMS, number, self._epoch))
+        segment.restart(SegmentHeader(SegmentKind.ITEMS, number, self._epoch, self._journal))
         if segment.name != name:
             segment.rename(name)
             self._unsynced.names = True
@@ -182,7 +184,7 @@ class ItemSegments:
             segment.set_aside()
         elif not segment.suspect and segment.size + self._spare_bytes() <= SPARE_BYTES:
             self.spares.append(segment)
-            segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch))
+            segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch, self._journal))
             segment.rename(f"spare-{segment.number:016x}")
         else:
             segment.remove()

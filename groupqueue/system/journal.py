@@ -7,9 +7,12 @@ docs/journal-format.md.
 
 from __future__ import annotations
 
+import os
+
 from groupqueue.core.state import State
 from groupqueue.system.items import ItemSegments
 from groupqueue.system.ledger import Ledger
+from groupqueue.system.paths import set_aside
 from groupqueue.system.recovery import Recovery
 from groupqueue.system.segments import Location, Segment, epoch_of
 from groupqueue.system.unsynced import Unsynced
@@ -22,6 +25,7 @@ class Journal:
         self.state = State()
         self._found = Recovery(path, group)
         self._is_adopted = False
+        self._number = 0
         self._unsynced = Unsynced(path)
         self._ledger = Ledger(path, self._unsynced)
         self._items = ItemSegments(path, self._unsynced, self._ledger)
@@ -67,7 +71,7 @@ class Journal:
         for segment in found.unreadable:
             segment.set_aside()
         other = found.other if found.other not in found.unreadable else None
-        self._ledger.begin(epoch, pid, self.state, found.ledger, other)
+        self._ledger.begin(self._number, epoch, pid, self.state, found.ledger, other)
         if any(segment.suspect for segment in self._items.used.values()):
             # They were synced together.
             self._ledger.renew()
@@ -77,7 +81,13 @@ class Journal:
         if not self._is_adopted:
             self._is_adopted = True
             self.state.epoch = epoch
-            self._items.adopt(epoch, self.state, self._found.items)
+            for path in self._found.irregular:
+                set_aside(path)
+            for segment in self._found.foreign:
+                segment.set_aside()
+            # What is copied here from another group says by this that it is not of this one.
+            self._number = self._found.journal or int.from_bytes(os.urandom(8), "little") | 1
+            self._items.adopt(self._number, epoch, self.state, self._found.items)
 
     def read(self, location: Location) -> memoryview:
         return location.segment.view()[location.start : location.start + location.length]

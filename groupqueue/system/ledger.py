@@ -34,14 +34,18 @@ class Ledger:
     def __init__(self, path: str, unsynced: Unsynced) -> None:
         self._path = path
         self._unsynced = unsynced
+        self._journal = 0
         self._epoch = 0
         self._number = 0
         self._state = State()
         self._current: Segment | None = None
         self._other: Segment | None = None
 
-    def begin(self, epoch: int, pid: int, state: State, current: Segment | None, other: Segment | None) -> None:
+    def begin(
+        self, journal: int, epoch: int, pid: int, state: State, current: Segment | None, other: Segment | None
+    ) -> None:
         """Goes on in `current`, if there is one, and notes who leads from here on. `state` is what checkpoints tell."""
+        self._journal = journal
         self._epoch = epoch
         self._number = first_number(epoch)
         self._state = state
@@ -90,7 +94,7 @@ class Ledger:
         other.number = self._number
         other.tail = records.SEGMENT_HEADER_SIZE
         other.append(Kind.CHECKPOINT, (), [body], len(body), crc32(body), self._epoch)
-        other.write_header(SegmentHeader(SegmentKind.LEDGER, other.number, self._epoch))
+        other.write_header(SegmentHeader(SegmentKind.LEDGER, other.number, self._epoch, self._journal))
         self._other, self._current = self._current, other
         self._unsynced.ledger = other
         return other
@@ -141,7 +145,7 @@ class Ledger:
     def _replace_other(self) -> None:
         assert self._other is not None
         old = self._other
-        fresh = Segment.create(os.path.join(self._path, f"new-{old.name}"), old.size, 0)
+        fresh = Segment.create(os.path.join(self._path, f"new-{old.name}"), max(old.size, _size_for(0)), 0)
         fresh.rename(old.name)
         old.close()
         self._other = fresh

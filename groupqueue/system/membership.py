@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import time
 from typing import NamedTuple
 
@@ -51,6 +52,8 @@ class Membership:
             try:
                 for folder in (paths.members, paths.journal):
                     _make_folder(folder, paths.name)
+                for path in (paths.group, paths.lock):
+                    _check_file(path, paths.name)
                 fd = os.open(paths.group, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
                 continue
@@ -116,6 +119,20 @@ def _make_folder(path: str, group: str) -> None:
             raise GroupDirectoryError(
                 errno.ENOTDIR, f"group {group!r}: {path} is not a directory; move it away, or unlink the group"
             ) from None
+
+
+def _check_file(path: str, group: str) -> None:
+    """What is locked is a file, or not there yet."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a symbolic link" if stat.S_ISLNK(mode) else "a device"
+        raise GroupDirectoryError(
+            errno.EISDIR if stat.S_ISDIR(mode) else errno.EPERM,
+            f"group {group!r}: {path} is {what} and not a file; move it away, or unlink the group",
+        )
 
 
 def read_terms(fd: int) -> Terms:

@@ -122,6 +122,18 @@ def check_directory(path: str, group: str) -> None:
         raise GroupDirectoryError(fault.errno, f"group {group!r}: the directory {path} {fault.problem}; {fault.remedy}")
 
 
+def set_aside(path: str) -> str:
+    """Renames what nobody can use, to a name that nothing has; returns that."""
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, f"damaged-{name}")
+    count = 0
+    while os.path.lexists(aside):
+        count += 1
+        aside = os.path.join(folder, f"damaged-{name}.{count}")
+    os.rename(path, aside)
+    return aside
+
+
 class Fault(NamedTuple):
     """What is wrong with a directory, and what to do about it."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+from collections import Counter
 from typing import Any
 
 from groupqueue.core import records
@@ -19,6 +21,8 @@ from groupqueue.core.replay import replay
 from groupqueue.core.state import State
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.system.segments import Location, Segment
+
+_PREFIXES = ("items-", "ledger-", "new-", "spare-")
 
 
 class Data:
@@ -32,7 +36,8 @@ class Data:
 class Recovery:
     """
     See the module. What `read` finds: `items` by number, the `ledger` that counts and the `other`, the `unreadable`
-    ledgers, the `last_number` of any segment, and in `notes` what was damaged.
+    ledgers, what is `irregular`, the `foreign` segments of another journal, the `last_number` of any segment, the
+    number of this `journal` (0 if none is told), and in `notes` what was damaged.
     """
 
     def __init__(self, path: str, group: str) -> None:
@@ -40,6 +45,9 @@ class Recovery:
         self.ledger: Segment | None = None
         self.other: Segment | None = None
         self.unreadable: list[Segment] = []
+        self.foreign: list[Segment] = []
+        self.irregular: list[str] = []
+        self.journal = 0
         self.last_number = 0
         self.notes: list[str] = []
         self._path = path
@@ -51,9 +59,11 @@ class Recovery:
 
         Raises GroupVersionError for a journal of another version.
         """
-        checkpoint, later = self._read_ledgers(copy=read_only)
+        names = self._names()
+        self.journal = self._most_common_journal(names)
+        checkpoint, later = self._read_ledgers(names, copy=read_only)
         data = Data()
-        for name in sorted(os.listdir(self._path)):
+        for name in names:
             if name.startswith("items-"):
                 self._read_items(name, data)
             elif name.startswith("spare-"):
@@ -77,24 +87,56 @@ class Recovery:
         return state
 
     def close(self) -> None:
-        for segment in (*self.items.values(), *self.unreadable, self.ledger, self.other):
+        for segment in (*self.items.values(), *self.unreadable, *self.foreign, self.ledger, self.other):
             if segment is not None:
                 segment.close()
 
+    def _names(self) -> list[str]:
+        """What is there that a journal has, in order. A folder or a link in the place of a segment is `irregular`."""
+        found = []
+        for name in sorted(os.listdir(self._path)):
+            if name.startswith(_PREFIXES):
+                if stat.S_ISREG(os.lstat(os.path.join(self._path, name)).st_mode):
+                    found.append(name)
+                else:
+                    self.irregular.append(os.path.join(self._path, name))
+                    self.notes.append(f"{name} is no file")
+        return found
+
+    def _most_common_journal(self, names: list[str]) -> int:
+        """Whose journal this is. A file of another group's, copied here by mistake, is one among many."""
+        found: Counter[int] = Counter()
+        for name in names:
+            if name.startswith(("items-", "ledger-")):
+                journal = _journal_of(os.path.join(self._path, name))
+                if journal:
+                    # Of as many, the ledger's.
+                    found[journal] += 3 if name.startswith("ledger-") else 2
+        return max(found, key=lambda journal: (found[journal], journal), default=0)
+
+    def _is_foreign(self, segment: Segment, header: SegmentHeader) -> bool:
+        if header.journal in (0, self.journal):
+            return False
+        self.foreign.append(segment)
+        self.notes.append(f"{segment.name} belongs to another journal; nothing of it is taken")
+        return True
+
     # Ledgers
 
-    def _read_ledgers(self, *, copy: bool) -> tuple[dict[str, Any] | None, list[Record]]:
+    def _read_ledgers(self, names: list[str], *, copy: bool) -> tuple[dict[str, Any] | None, list[Record]]:
         """The checkpoint that counts, and the records after it."""
         found: list[tuple[Segment, Record]] = []
         unreadable: list[Segment] = []
-        for index in (0, 1):
-            try:
-                segment = Segment.open(os.path.join(self._path, f"ledger-{index}"), 0)
-            except FileNotFoundError:
+        for name in ("ledger-0", "ledger-1"):
+            if name not in names:
                 continue
+            segment = Segment.open(os.path.join(self._path, name), 0)
             if copy:
                 segment.load()
-            first = self._first_record(segment)
+            header = self._header(segment)
+            if header is not None and self._is_foreign(segment, header):
+                continue
+            first = self._first_record(segment, header)
             if first is not None and first.kind == Kind.CHECKPOINT:
                 found.append((segment, first))
             else:
@@ -104,8 +146,9 @@ class Recovery:
         found.sort(key=lambda entry: entry[0].number)
         # A ledger's header is written last: one that is older than the other may stand over a half-written checkpoint,
         # and one that is not whole was about to count. So was the very first, and nothing is accepted before it does.
+        has_items = any(name.startswith("items-") for name in names)
         for segment in unreadable:
-            if not found and not segment.number and not self._has_items():
+            if not found and not segment.number and not has_items:
                 continue
             if not found or segment.number > found[-1][0].number:
                 self.notes.append(f"{segment.name} has no checkpoint that can be read")
@@ -117,11 +160,7 @@ class Recovery:
         self.ledger, first = found[-1]
         return json.loads(bytes(first.body)), self._later_records(self.ledger)
 
-    def _has_items(self) -> bool:
-        return any(name.startswith("items-") for name in os.listdir(self._path))
-
-    def _first_record(self, segment: Segment) -> Record | None:
-        header = self._header(segment)
+    def _first_record(self, segment: Segment, header: SegmentHeader | None) -> Record | None:
         if header is None:
             return None
         segment.number = header.number
@@ -150,6 +189,8 @@ class Recovery:
         segment = Segment.open(os.path.join(self._path, name), number)
         header = self._header(segment)
         if header is not None:
+            if self._is_foreign(segment, header):
+                return
             segment.number = header.number
         if segment.size < records.SEGMENT_HEADER_SIZE or segment.number in self.items:
             self.notes.append(f"{name} is not a whole segment, or stands there twice; left alone")
@@ -161,6 +202,9 @@ class Recovery:
         segment.suspect = segment.suspect or segment.is_in_doubt
         if segment.tail < segment.synced and not segment.damaged:
             self._note_damage(segment, records.Damage(segment.tail, segment.synced))
+        if header is None and (segment.damaged or segment.tail > records.SEGMENT_HEADER_SIZE):
+            # Its records are of this number, so that nobody must use it again.
+            self.last_number = max(self.last_number, segment.number)
         if header is None and segment.tail > records.SEGMENT_HEADER_SIZE:
             self._headless.append(segment)
         elif header is None and not segment.damaged and not records.is_cut_short(segment.view()):
@@ -215,10 +259,22 @@ class Recovery:
                 f"group {self._group!r}: {segment.path} has {error}; "
                 "let the groupqueue that wrote it drain the group, or unlink it"
             ) from error
-        if header is not None:
+        if header is not None and header.journal in (0, self.journal):
             self.last_number = max(self.last_number, header.number)
         return header
 
     def _note_damage(self, segment: Segment, damage: records.Damage) -> None:
         segment.damaged = True
         self.notes.append(f"{segment.name}: bytes {damage.offset} to {damage.end} are damaged")
+
+
+def _journal_of(path: str) -> int:
+    """The journal that the segment's header names, 0 if it names none."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        header = records.unpack_segment_header(os.pread(fd, records.SEGMENT_HEADER_SIZE, 0))
+    except records.FormatError:
+        return 0
+    finally:
+        os.close(fd)
+    return header.journal if header is not None else 0

@@ -21,6 +21,7 @@ from groupqueue.core.messages import Buffer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import SegmentHeader
 from groupqueue.system import disk
+from groupqueue.system.paths import set_aside
 
 _COUNTER_BITS = 32
 _IOV_MAX = 1000
@@ -202,8 +203,8 @@ class Segment:
         self.path = path
 
     def set_aside(self) -> None:
-        """Leaves a damaged file to people."""
-        self.rename("damaged-" + self.name)
+        """Leaves the file to people, and what was left to them before as well."""
+        self.path = set_aside(self.path)
         self.close()
 
     def remove(self) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 from groupqueue.core import messages as m
 from groupqueue.core.wire import FrameReader, encode
-from groupqueue.system.paths import SOCKET_PATH_LIMIT, by_descriptor
+from groupqueue.system.paths import SOCKET_PATH_LIMIT, by_descriptor, set_aside
 
 SOCKET_BUFFER = 1024 * 1024
 # Room for the largest item (4 GiB) in a grant. A member's own max_item_bytes bounds what it puts, not what it meets.
@@ -150,6 +150,15 @@ def _address(path: str) -> Iterator[str]:
         os.close(fd)
 
 
+def _clear_folder(path: str) -> None:
+    """Moves a folder away that stands where the socket is to be, or removes it if there is nothing in it."""
+    if not os.path.islink(path) and os.path.isdir(path):
+        try:
+            os.rmdir(path)
+        except OSError:
+            set_aside(path)
+
+
 def connect(path: str) -> Connection | None:
     """A connection to whoever listens there; None if nobody does now. PermissionError if it is another user."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -176,6 +185,8 @@ class Listener:
 
     def __init__(self, path: str) -> None:
         temporary = path + "~"
+        for folder in (path, temporary):
+            _clear_folder(folder)
         try:
             os.unlink(temporary)
         except FileNotFoundError:
