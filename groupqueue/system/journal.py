@@ -83,7 +83,7 @@ class Journal:
             self.state.epoch = epoch
             for path in self._found.irregular:
                 set_aside(path)
-            for segment in self._found.foreign:
+            for segment in (*self._found.foreign, *self._found.surplus):
                 segment.set_aside()
             # What is copied here from another group says by this that it is not of this one.
             self._number = self._found.journal or int.from_bytes(os.urandom(8), "little") | 1

@@ -36,8 +36,8 @@ class Data:
 class Recovery:
     """
     See the module. What `read` finds: `items` by number, the `ledger` that counts and the `other`, the `unreadable`
-    ledgers, what is `irregular`, the `foreign` segments of another journal, the `last_number` of any segment, the
-    number of this `journal` (0 if none is told), and in `notes` what was damaged.
+    ledgers; `foreign` segments of another journal, `surplus` ones, and what is `irregular`, no file; the `last_number`
+    of any segment, the number of this `journal` (0 if none is told), and in `notes` what was damaged.
     """
 
     def __init__(self, path: str, group: str) -> None:
@@ -46,7 +46,9 @@ class Recovery:
         self.other: Segment | None = None
         self.unreadable: list[Segment] = []
         self.foreign: list[Segment] = []
+        self.surplus: list[Segment] = []
         self.irregular: list[str] = []
+        self._found: list[tuple[Segment, SegmentHeader | None]] = []
         self.journal = 0
         self.last_number = 0
         self.notes: list[str] = []
@@ -65,11 +67,12 @@ class Recovery:
         data = Data()
         for name in names:
             if name.startswith("items-"):
-                self._read_items(name, data)
+                self._open_items(name)
             elif name.startswith("spare-"):
                 spare = Segment.open(os.path.join(self._path, name), 0)
                 self._header(spare)
                 spare.close()
+        self._read_items(data)
         rebuild = Rebuild(checkpoint)
         for found in data.batches.values():
             rebuild.add_items(*found)
@@ -87,7 +90,7 @@ class Recovery:
         return state
 
     def close(self) -> None:
-        for segment in (*self.items.values(), *self.unreadable, *self.foreign, self.ledger, self.other):
+        for segment in (*self.items.values(), *self.unreadable, *self.foreign, *self.surplus, self.ledger, self.other):
             if segment is not None:
                 segment.close()
 
@@ -107,7 +110,7 @@ class Recovery:
         """Whose journal this is. A file of another group's, copied here by mistake, is one among many."""
         found: Counter[int] = Counter()
         for name in names:
-            if name.startswith(("items-", "ledger-")):
+            if name.startswith(("items-", "ledger-", "spare-")):
                 journal = _journal_of(os.path.join(self._path, name))
                 if journal:
                     # Of as many, the ledger's.
@@ -180,7 +183,7 @@ class Recovery:
 
     # Items
 
-    def _read_items(self, name: str, data: Data) -> None:
+    def _open_items(self, name: str) -> None:
         try:
             number = int(name.partition("-")[2], 16)
         except ValueError:
@@ -192,10 +195,22 @@ class Recovery:
             if self._is_foreign(segment, header):
                 return
             segment.number = header.number
-        if segment.size < records.SEGMENT_HEADER_SIZE or segment.number in self.items:
-            self.notes.append(f"{name} is not a whole segment, or stands there twice; left alone")
-            segment.close()
-            return
+        self._found.append((segment, header))
+
+    def _read_items(self, data: Data) -> None:
+        """In the order of the numbers. Of those that have the same one that counts which has its name, too."""
+        self._found.sort(key=lambda found: (found[0].number, not found[0].name.endswith(f"-{found[0].number:016x}")))
+        for segment, header in self._found:
+            if segment.size < records.SEGMENT_HEADER_SIZE:
+                self.surplus.append(segment)
+                self.notes.append(f"{segment.name} is not a whole segment")
+            elif segment.number in self.items:
+                self.surplus.append(segment)
+                self.notes.append(f"{segment.name} stands there twice")
+            else:
+                self._read_segment(segment, header, data)
+
+    def _read_segment(self, segment: Segment, header: SegmentHeader | None, data: Data) -> None:
         self.items[segment.number] = segment
         segment.read_note()
         self._read_data(segment, data)
@@ -259,7 +274,7 @@ class Recovery:
                 f"group {self._group!r}: {segment.path} has {error}; "
                 "let the groupqueue that wrote it drain the group, or unlink it"
             ) from error
-        if header is not None and header.journal in (0, self.journal):
+        if header is not None and (not self.journal or header.journal in (0, self.journal)):
             self.last_number = max(self.last_number, header.number)
         return header
 

@@ -262,6 +262,35 @@ def test_whatever_file_is_missing_the_rest_is_delivered(lived: Life, home: Home,
     led(home)
 
 
+def test_a_cut_copy_of_a_segment_does_not_stand_in_for_it(lived: Life, home: Home) -> None:
+    """Whatever its name: it counts, and stays, which has the name of its number."""
+    before = picture(lived.state)
+    for name in ("items-0000000000000007", "items-00000002000000ff"):
+        home.path(name).write_bytes(home.path(ITEMS).read_bytes()[:150])
+    notes = ["items-0000000000000007 stands there twice", "items-00000002000000ff stands there twice"]
+    found, named = looked_at(home)
+    assert (found, sorted(named)) == (before, notes)
+    assert sorted(led(home)) == notes
+    assert home.names("damaged-") == [f"damaged-{note.split()[0]}" for note in notes]
+
+
+@pytest.mark.parametrize("lost", [[LEDGER], [LEDGER, "ledger-1"]])
+def test_a_number_is_not_used_again_though_only_a_name_or_a_spare_tells_of_it(home: Home, lost: list[str]) -> None:
+    life = home.lead()
+    life.put(P, 1, size=40_000)
+    life.put(P, 1, size=40_000)
+    drain(life)
+    life.put(Q, 1, size=40_000)
+    (used,) = home.names("items-")
+    assert home.names("spare-")
+    flip(home.path(used), 3)
+    for name in lost:
+        home.path(name).unlink()
+    again = home.lead()
+    assert again.state.epoch == 2
+    assert picture(again.state)["ready"][Q]
+
+
 @pytest.fixture
 def foreign(directory: str, journals: list[Journal], monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """Another group's journal, with other payloads under the same ids."""
