@@ -28,17 +28,27 @@ RETRY_FULL = 0.05
 RETRY_ACCEPT = 0.1
 READS_PER_TURN = 8
 QUEUE_LIMIT = 16 * 1024 * 1024
+# An answer may have some 4 MiB, and a question thirty bytes.
+QUESTIONS_PER_TURN = 16
+
+
+class _Later(Exception):
+    """The guest has asked enough for this turn; nothing was done of this question."""
 
 
 class Guest:
-    """A connection to the leader; `peer` once it has said Hello. `backlog`: what the journal had no room for."""
+    """A connection to the leader; `peer` once it has said Hello.
 
-    __slots__ = ("backlog", "connection", "interest", "peer")
+    `backlog`: what it said and was not heard yet, in order. `questions`: how many it has asked in this turn.
+    """
+
+    __slots__ = ("backlog", "connection", "interest", "peer", "questions")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.peer: Peer | None = None
         self.backlog: deque[m.Message] = deque()
+        self.questions = 0
         self.interest = selectors.EVENT_READ
 
 
@@ -63,6 +73,7 @@ class Guests:
         self._scratch = bytearray(SCRATCH)
         self._all: dict[int, Guest] = {}
         self._stalled: list[Guest] = []
+        self._asking: list[Guest] = []
         self._retry_at = inf
         self._accept_at = inf
         selector.register(listener, selectors.EVENT_READ, self._on_listener)
@@ -70,6 +81,8 @@ class Guests:
     def on_timer(self, time: float) -> None:
         if time >= self._retry_at:
             self._retry_stalled(time)
+        for guest in list(self._asking):
+            self._go_on(guest, time)
         if time >= self._accept_at:
             self._accept_at = inf
             self._selector.register(self._listener, selectors.EVENT_READ, self._on_listener)
@@ -92,6 +105,8 @@ class Guests:
 
     def _plan(self) -> None:
         self.due = min(self._retry_at, self._accept_at)
+        if any(guest.connection.queued < QUEUE_LIMIT for guest in self._asking):
+            self.due = 0.0
 
     # Reading
 
@@ -117,6 +132,8 @@ class Guests:
         try:
             if mask & selectors.EVENT_WRITE:
                 guest.connection.flush()
+                if guest in self._asking:
+                    self._plan()
             if mask & selectors.EVENT_READ:
                 self._read(guest)
             self._watch(guest)
@@ -128,6 +145,7 @@ class Guests:
     def _read(self, guest: Guest) -> None:
         time = now()
         connection = guest.connection
+        guest.questions = 0
         for _ in range(READS_PER_TURN):
             seen = False
             for message in connection.receive(self._scratch, keep=False):
@@ -175,6 +193,10 @@ class Guests:
             except NoRoom:
                 guest.backlog.append(_own(message))
                 self._stall(guest)
+            except _Later:
+                guest.backlog.append(_own(message))
+                self._asking.append(guest)
+                self._plan()
 
     def _receive(self, guest: Guest, peer: Peer, message: m.Message, time: float) -> None:
         if type(message) is m.Bye:
@@ -183,6 +205,10 @@ class Guests:
             guest.peer = None
             self._close(guest)
         elif self._broker.understands(message):
+            if type(message) is m.Request:
+                if guest.questions >= QUESTIONS_PER_TURN:
+                    raise _Later
+                guest.questions += 1
             self._broker.receive(peer, message, time)
         else:
             raise WireError(f"a member sent a {type(message).__name__} frame")
@@ -217,18 +243,40 @@ class Guests:
 
     def _retry_stalled(self, time: float) -> None:
         for guest in list(self._stalled):
+            guest.questions = 0
             try:
                 while guest.backlog and guest.peer is not None:
                     self._receive(guest, guest.peer, guest.backlog[0], time)
                     guest.backlog.popleft()
             except NoRoom:
                 continue
+            except _Later:
+                self._asking.append(guest)
             except WireError as error:
                 self._refuse(guest, error)
             if guest in self._stalled:
                 self._stalled.remove(guest)
                 self._watch(guest)
         self._retry_at = time + RETRY_FULL if self._stalled else inf
+
+    def _go_on(self, guest: Guest, time: float) -> None:
+        """Hears what a guest said behind many questions, as far as it reads the answers."""
+        if guest.connection.queued >= QUEUE_LIMIT:
+            return
+        guest.questions = 0
+        try:
+            while guest.backlog and guest.peer is not None:
+                self._receive(guest, guest.peer, guest.backlog[0], time)
+                guest.backlog.popleft()
+        except _Later:
+            return
+        except NoRoom:
+            self._stall(guest)
+        except WireError as error:
+            self._refuse(guest, error)
+        if guest in self._asking:
+            self._asking.remove(guest)
+            self._watch(guest)
 
     # Ends
 
@@ -255,8 +303,9 @@ class Guests:
                 guest.interest = 0
             self._all.pop(fd, None)
             connection.close()
-        if guest in self._stalled:
-            self._stalled.remove(guest)
+        for waiting in (self._stalled, self._asking):
+            if guest in waiting:
+                waiting.remove(guest)
 
 
 def _own(message: m.Message) -> m.Message:

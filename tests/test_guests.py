@@ -15,7 +15,7 @@ import pytest
 from groupqueue.core import messages as m
 from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
-from groupqueue.guests import Guests
+from groupqueue.guests import QUESTIONS_PER_TURN, QUEUE_LIMIT, Guests
 from groupqueue.system.deadline import now
 from groupqueue.system.transport import Connection, Listener, connect
 
@@ -161,3 +161,49 @@ def test_who_hangs_up_is_lost(house: House) -> None:
     house.turn()
     assert house.broker.gone == [7]
     assert house.guests.members == {}
+
+
+# Those who ask more than they read
+
+
+def test_many_questions_are_heard_a_few_in_a_turn_and_in_order(house: House) -> None:
+    guest, other = house.guest(7), house.guest(8)
+    for ticket in range(1, 101):
+        guest.send(m.Request(ticket, b'{"do": "peek"}'))
+    guest.send(m.Heard(5))
+    guest.send(m.Bye())
+    house.turn()
+    assert len(house.broker.heard) == QUESTIONS_PER_TURN
+    other.send(m.Heard(6))
+    house.turn()
+    assert house.broker.heard[-1] == m.Heard(6)
+    turns = 0
+    while house.guests.due <= now():
+        house.guests.on_timer(now())
+        turns += 1
+    asked = [message.ticket for message in house.broker.heard if isinstance(message, m.Request)]
+    assert asked == list(range(1, 101))
+    assert turns == 100 // QUESTIONS_PER_TURN
+    assert house.broker.heard[-1] == m.Heard(5)
+    assert house.departed.parted == [7]
+
+
+def test_who_does_not_read_the_answers_is_asked_for_no_more_questions(house: House) -> None:
+    guest = house.guest()
+    page = m.Result(1, bytes(4 << 20))
+    for ticket in range(1, 1001):
+        guest.send(m.Request(ticket, b'{"do": "peek"}'))
+    answered = 0
+    served = house.guests.members[7]
+    for _ in range(50):
+        house.turn()
+        house.guests.on_timer(now())
+        for _ in range(len(house.broker.heard) - answered):
+            house.guests.send(served, page)
+        answered = len(house.broker.heard)
+    assert served.connection.queued < QUEUE_LIMIT + 2 * QUESTIONS_PER_TURN * len(page.body)
+    assert house.guests.due > now(), "the leader does not turn in vain"
+    guest.sock.shutdown(socket.SHUT_RDWR)
+    house.turn()
+    assert house.broker.gone == [7]
+    assert house.guests.due > now()
