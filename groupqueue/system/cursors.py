@@ -22,6 +22,7 @@ from groupqueue.system.locks import try_lock
 
 _RING_AT = 4096
 _SIZE = _RING_AT + RING
+_MOST = (1 << 64) - 1
 _STALE_NEW = 60.0
 _NAME = re.compile("[0-9a-f]{16}")
 
@@ -96,7 +97,8 @@ class Cursors:
     def credit(self, member: int, count: int) -> None:
         words = self._words(member)
         if words is not None:
-            words[CREDITED] += count
+            # What stands there may be anything, if its owner is out of its mind.
+            words[CREDITED] = (words[CREDITED] + count) & _MOST
 
     def attend(self, member: int, state: int) -> None:
         words = self._words(member)

@@ -143,6 +143,15 @@ def test_the_leader_asks_through_the_word(file: MemberFile, cursors: Cursors) ->
     assert file.words[ATTENTION] == 0
 
 
+def test_whatever_a_member_wrote_into_its_file_it_can_be_given_credit(file: MemberFile, cursors: Cursors) -> None:
+    """An error here would be the leader's end, and that of each leader after it."""
+    file.words[CREDITED] = 2**64 - 1
+    cursors.credit(file.member, 3)
+    assert file.words[CREDITED] == 2
+    file.words[SETTLED] = 2**64 - 1
+    assert cursors.claimed(file.member) == 0
+
+
 def test_credit_is_claimed_from_when_it_is_noted_to_when_it_is_settled(file: MemberFile, cursors: Cursors) -> None:
     assert cursors.claimed(file.member) == 0
     cursors.credit(file.member, 5)
