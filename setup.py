@@ -15,6 +15,7 @@ LINT = ["ruff>=0.11"]
 TYPES = ["mypy>=1.15", "pyright[nodejs]>=1.1.390", *CLI]
 RELEASE = ["build>=1.2"]
 BENCH = ["numpy", "pyzmq>=25", "faster-fifo", "redis>=5", "persist-queue>=1", "matplotlib>=3.8"]
+FUZZ = ["atheris>=2.3; python_version < '3.14'"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
 
 setup(
@@ -52,6 +53,7 @@ setup(
         "lint": LINT,
         "types": TYPES,
         "bench": BENCH,
+        "fuzz": FUZZ,
         "docs": DOCS,
         "release": RELEASE,
     },
