@@ -35,7 +35,6 @@ def main(name: str, seconds: int, corpus: str) -> None:
                 print(f"finding {path.name}\n{traceback.format_exc()}", flush=True)
 
     options = [
-        *sys.argv[4:],
         f"-max_total_time={seconds}", f"-max_len={MAX_LENGTH}", "-timeout=20", "-rss_limit_mb=1024",
         f"-artifact_prefix={corpus}/../stopped-", "-print_final_stats=1", "-verbosity=1",
     ]  # fmt: skip
