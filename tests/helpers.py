@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 20.0
 """Seconds that a wait lasts if it does not say otherwise: far more than anything takes, so only a hang meets it."""
 
+LAST_WORDS = 1.0
 SOAK = max(1.0, float(os.environ.get("GROUPQUEUE_SOAK", "1")))
 """How many times the usual number of kills and rounds a soak makes."""
 
@@ -196,12 +197,13 @@ class Script:
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout: float = PATIENCE) -> int:
-        """Its exit status."""
+        """Its exit status; by then `lines` has all that it said, unless a child of its own still has the pipe."""
         try:
             status = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.ask_for_stacks()
             return pytest.fail(f"{self!r} did not end in {timeout:g} s")
+        self._reader.join(LAST_WORDS)
         return status
 
     def end(self) -> None:
