@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 
 from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
-from groupqueue.system.disk import allocate
+from groupqueue.system.disk import allocate, is_full
 from groupqueue.system.locks import try_lock
 
 _RING_AT = 4096
@@ -43,11 +43,16 @@ class MemberFile:
                 raise OSError(f"cannot lock {new}, which this process has just made")
             os.rename(new, self.path)
             self._map: mmap.mmap | None = mmap.mmap(self._fd, _SIZE)
-        except BaseException:
+        except BaseException as error:
             os.close(self._fd)
             for path in (new, self.path):
                 with suppress(FileNotFoundError):
                     os.unlink(path)
+            if isinstance(error, OSError) and is_full(error):
+                text = (
+                    f"cannot make a member's file in {folder}: {error.strerror}; free some room there"
+                )
+                raise OSError(error.errno, text) from error
             raise
         self.words = memoryview(self._map)[:_RING_AT].cast("Q")
         self.ring = memoryview(self._map)[_RING_AT:]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 
 import pytest
 
+from groupqueue import GroupQueue
 from tests.helpers import Raised, disk_usage, eventually, open_leader, open_member, root_only
 
 MIB = 1 << 20
@@ -118,6 +120,22 @@ def test_a_disk_that_somebody_else_fills_stops_no_get(small_disk, group):
     os.unlink(os.path.join(small_disk, "ballast"))
     leader.do("q.put('again', timeout=10)")
     assert leader.do("q.get(timeout=5)") == "again"
+
+
+@root_only
+def test_who_opens_a_group_on_a_full_disk_is_told_so_and_leaves_nothing(small_disk, group):
+    leader = open_leader(group, directory=small_disk)
+    with open(os.path.join(small_disk, "ballast"), "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    members = os.path.join(small_disk, group, "members")
+    before = os.listdir(members)
+    with pytest.raises(OSError, match=f"cannot make a member's file .* in {members}: No space.*free some room"):
+        GroupQueue(group, directory=small_disk)
+    assert os.listdir(members) == before
+    os.unlink(os.path.join(small_disk, "ballast"))
+    open_member(group, directory=small_disk).do("q.put(1); q.flush(timeout=5)")
+    assert leader.do("q.get(timeout=5)") == 1
 
 
 def test_a_durable_group_keeps_its_promises_across_a_kill(group):

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ class Herd:
         if note is not None and self.epochs.setdefault(note.epoch, note.pid) != note.pid:
             self.findings.append(f"epoch {note.epoch} is led by {self.epochs[note.epoch]} and by {note.pid}")
 
-    def kill(self, *pids: int) -> None:
-        """All at once; a new one for each, and ready."""
+    def kill(self, *pids: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """All at once; after `meanwhile` a new one for each, and ready."""
         leads = lock_holder(self.directory, self.group)
         found = [self.members.pop(pid) for pid in pids]
         for script, kind, _ in found:
@@ -94,6 +95,7 @@ class Herd:
             self.killed[kind] += 1
             if script.pid == leads:
                 self.leaders_killed.append(time.monotonic())
+        meanwhile()
         for newcomer in [self.add(kind, mode) for _, kind, mode in found]:
             newcomer.expect("ready", timeout=END)
 

@@ -90,14 +90,18 @@ class Nemesis:
         time.sleep(2.5)
 
     def fill_the_disk(self) -> None:
-        """Requires a file system of the herd's own."""
+        """And somebody dies before there is room again. Requires a file system of the herd's own."""
         ballast = os.path.join(self.herd.directory, "ballast")
         with open(ballast, "wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"\0" * BALLAST)
         time.sleep(self._dice.choice((0.05, 0.3)))
-        self.kill_anyone()
-        os.unlink(ballast)
+
+        def make_room() -> None:
+            time.sleep(self._dice.choice((0, 0.2)))
+            os.unlink(ballast)
+
+        self.herd.kill(self._anyone(), meanwhile=make_room)
 
     def _anyone(self) -> int:
         return self._dice.choice(sorted(self.herd.members))
