@@ -1,8 +1,8 @@
 """
 `python -m benchmarks`, from the project's root: measures everything and writes a table, JSON and charts.
 
-A whole run takes about twenty minutes and replaces benchmarks/results/. A part of one (`--only`, `--quick`) goes to
-benchmarks/results/partial/, which is not kept. Exit status: 0 all was measured, 1 a trial failed, 2 wrong usage.
+A whole run takes about twenty minutes and replaces docs/measurements/. A part of one (`--only`, `--quick`) goes to
+benchmarks/partial/, which is not kept. Exit status: 0 all was measured, 1 a trial failed, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from benchmarks.crew import ROOT
 from benchmarks.runner import run_case
 from benchmarks.trials.base import Pace
 
-KEPT = ROOT / "benchmarks" / "results"
-PARTIAL = KEPT / "partial"
+KEPT = ROOT / "docs" / "measurements"
+PARTIAL = ROOT / "benchmarks" / "partial"
 ROUNDS, QUICK_ROUNDS = 5, 2
 QUICK = Pace(seconds=0.15, kills=6, kills_full=2, idle=2.0, imports=5)
 
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="what the bars need only, short: under three minutes")
     parser.add_argument("--only", action="append", metavar="PATTERN", help="cases whose name matches; may be repeated")
     parser.add_argument("--rounds", type=_rounds, help=f"default {ROUNDS}, {QUICK_ROUNDS} with --quick")
-    parser.add_argument("--out", metavar="DIR", help="default benchmarks/results, partial/ in it for a part of a run")
+    parser.add_argument("--out", metavar="DIR", help="default docs/measurements, benchmarks/partial for a part of a run")
     parser.add_argument("--list", action="store_true", help="the cases and who takes part in each")
     return parser
 
