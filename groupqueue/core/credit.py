@@ -111,7 +111,6 @@ class Credit:
         peer.credit_allowance = min(2 * peer.credit_allowance, MOST_CREDIT)
         peer.credit += count
         self._cursors.credit(peer.member, count)
-        peer.credit_waiting = 0
         peer.credit_ticket = 0
         del self.wanting[peer.member]
         self._effects.send(peer, m.Credit(count))

@@ -37,7 +37,6 @@ class Departures:
                 self._recorder.returned(member, grants.taken)
         # The youngest first: each then joins what came back before it.
         for item in reversed(state.held_by(member)):
-            known = True
             self._bring_back(item, death or item == opened)
         self._replies.drop(member)
         if known:

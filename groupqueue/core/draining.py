@@ -16,7 +16,7 @@ from groupqueue.core.effects import Effects
 from groupqueue.core.peer import Peer
 from groupqueue.core.progress import Progress
 from groupqueue.core.recalls import GRACE, Recalls
-from groupqueue.core.recorder import MAX_IDS, Recorder
+from groupqueue.core.recorder import Recorder
 from groupqueue.core.replies import Replies
 from groupqueue.core.results import pack_result
 from groupqueue.core.state import State
@@ -92,7 +92,5 @@ class Draining:
             if run.batch.flags & m.WANTS_REPLY:
                 for item in range(run.first, run.first + run.count):
                     self._replies.keep_lost(run.batch, item, "the queue was cleared")
-        pairs = [(run.first, run.count) for run in runs]
-        for start in range(0, len(pairs), MAX_IDS // 2):
-            self._recorder.finish(pairs[start : start + MAX_IDS // 2])
-        return sum(count for _, count in pairs)
+        self._recorder.finish([(run.first, run.count) for run in runs])
+        return sum(run.count for run in runs)

@@ -94,7 +94,7 @@ class Granting:
 
     def _set_allowance(self, peer: Peer, spent: int) -> None:
         pace = max(spent, 1) / 1e6 / peer.granted
-        peer.allowance = max(1, min(int(HOLD / pace), 8 * peer.granted, WINDOW))
+        peer.allowance = max(1, min(int(HOLD / pace), 8 * peer.granted))
         peer.granted = 0
 
     # Decisions

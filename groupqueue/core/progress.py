@@ -54,7 +54,7 @@ class Progress:
         grants = self._state.grants[member]
         position = grants.taken
         if grants.end > position and self._cursors.opened(member) == position + 1:
-            held = [item for _, item in grants.positions(position, position + 1)]
-            self._recorder.taken(member, position + 1, held)
-            return held[0] if held else None
+            ((_, item),) = grants.positions(position, position + 1)
+            self._recorder.taken(member, position + 1, [item])
+            return item
         return None

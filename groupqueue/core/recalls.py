@@ -45,8 +45,10 @@ class Recalls:
 
     def awaits_absent(self, now: float) -> bool:
         """Whether a member that lives and is not connected may still come back in time."""
-        until = max(self._absent.values(), default=0.0) + GRACE
-        if not self._absent or now >= until:
+        if not self._absent:
+            return False
+        until = max(self._absent.values()) + GRACE
+        if now >= until:
             return False
         self._effects.wake_at(until)
         return True

@@ -188,7 +188,7 @@ def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
 
 def _next_record(data: memoryview, offset: int, segment: int) -> int | None:
     plain = data.obj
-    assert isinstance(plain, (bytes, bytearray)) or hasattr(plain, "find")
+    assert hasattr(plain, "find")
     while True:
         found = plain.find(_MAGIC_BYTES, offset + 4)
         if found < 0:

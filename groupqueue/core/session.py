@@ -22,7 +22,8 @@ from groupqueue.core.results import unpack_result
 class Session:
     """See the module. `dropped`: the group was shut down at once, with items of ours on their way.
 
-    `getters` and `putters` hold a token for each thread that waits to get, or for room to put."""
+    `getters` and `putters` hold a token for each thread that waits to get, or for room to put. `_withdrawals`: the
+    items that nobody shall get, and whether this leader has been told so."""
 
     def __init__(self, member: int, pid: int, mode: str, outbox: Outbox, inbox: Inbox, words: memoryview) -> None:
         self.member = member
@@ -51,8 +52,7 @@ class Session:
         self._want_ticket = 0
         self._credit_ticket = 0
         self._ticket = 0
-        self._withdrawals: dict[int, Call] = {}
-        self._withdrawals_told: set[int] = set()
+        self._withdrawals: dict[int, bool] = {}
         self._replies: list[m.Message] = []
         self._sealed = False
         self._sealed_told = False
@@ -82,7 +82,7 @@ class Session:
         self._want_told = 0
         self._credit_told = 0
         self._replies.clear()
-        self._withdrawals_told.clear()
+        self._withdrawals = dict.fromkeys(self._withdrawals, False)
         self._sealed_told = False
         for question in self.questions.values():
             question.asked = False
@@ -141,7 +141,7 @@ class Session:
         """The caller of `put_wait` gives up: nobody shall get the item who has not got it yet."""
         call.withdrawn = True
         if call.seq and call.answer is None:
-            self._withdrawals[call.seq] = call
+            self._withdrawals.setdefault(call.seq, False)
 
     # Talking
 
@@ -158,9 +158,9 @@ class Session:
         out = self._replies
         self._replies = []
         # Before the items, or somebody may get one in between.
-        for seq in self._withdrawals:
-            if seq not in self._withdrawals_told:
-                self._withdrawals_told.add(seq)
+        for seq, told in self._withdrawals.items():
+            if not told:
+                self._withdrawals[seq] = True
                 out.append(m.Withdraw(seq))
         out += self.outbox.unsent()
         if self._sealed and not self._sealed_told:
@@ -212,7 +212,7 @@ class Session:
         elif kind is m.Reply:
             assert isinstance(message, m.Reply)
             call = self.outbox.calls.pop(message.seq, None)
-            self._forget_withdrawal(message.seq)
+            self._withdrawals.pop(message.seq, None)
             if call is not None:
                 call.resolve(message.status, message.body)
                 if call.callback is not None:
@@ -237,7 +237,7 @@ class Session:
         elif kind is m.Withdrawn:
             assert isinstance(message, m.Withdrawn)
             call = self.outbox.calls.get(message.seq)
-            self._forget_withdrawal(message.seq)
+            self._withdrawals.pop(message.seq, None)
             if call is not None:
                 call.gone = bool(message.gone)
                 if message.gone:
@@ -299,10 +299,6 @@ class Session:
             self.put_limit -= count
             self.words[SETTLED] += count
             self._replies.append(m.ReturnCredit(count))
-
-    def _forget_withdrawal(self, seq: int) -> None:
-        self._withdrawals.pop(seq, None)
-        self._withdrawals_told.discard(seq)
 
     def _unclaim(self, count: int) -> None:
         if count and self.words[CREDITED]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION
 from groupqueue.core.recalls import GRACE, LOOK
+from groupqueue.core.records import Kind
 from tests.core.fakes import Group, numbered
 
 # Clear
@@ -44,20 +45,37 @@ def test_clear_does_not_wait_for_who_does_not_answer(group: Group) -> None:
     assert c.payloads == numbered(3)
 
 
+def test_clear_does_not_wait_longer_for_who_is_granted_more_meanwhile(group: Group) -> None:
+    p, c, stuck = group.member(), group.member(), group.member()
+    p.put(b"a")
+    stuck.want()
+    ticket = len(p.heard) + 1
+    p.ask("clear")
+    end = group.now + GRACE
+    group.now += GRACE / 2
+    c.put(b"b")
+    c.want()
+    assert c.payloads == [b"b"]
+    group.now = end
+    group.step()
+    assert p.answer_to(ticket) == {"count": 0}
+
+
 def test_who_waits_for_a_cleared_item_is_told_so(group: Group) -> None:
     p = group.member()
     p.put(b"a", b"b", reply=True)
     p.put(b"c")
     assert p.ask("clear") == {"count": 3}
-    assert [(reply.seq, reply.status) for reply in p.all(m.Reply)] == [(1, m.REPLY_LOST), (2, m.REPLY_LOST)]
+    assert p.all(m.Reply) == [m.Reply(seq, m.REPLY_LOST, b"the queue was cleared") for seq in (1, 2)]
 
 
 def test_clear_takes_any_number_of_batches(group: Group) -> None:
     p = group.member()
-    for payload in numbered(600):
+    for payload in numbered(2500):
         group.broker.receive(p.peer, p.batch(payload), group.now)
-    assert p.ask("clear") == {"count": 600}
-    assert max(len(entry.words) for entry in group.journal.ledger) <= 1000
+    assert p.ask("clear") == {"count": 2500}
+    assert [len(entry.words) for entry in group.journal.ledger if entry.kind == Kind.FINISH] == [2000, 2000, 1000]
+    assert group.state.queued == 0
 
 
 def test_the_failed_list_is_not_cleared(group: Group) -> None:
