@@ -33,8 +33,10 @@ def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def group() -> Group:
-    return Group()
+def group() -> Iterator[Group]:
+    group = Group()
+    yield group
+    assert picture(group.journal.replay()) == picture(group.state), "the journal does not amount to what was decided"
 
 
 @pytest.fixture

@@ -91,3 +91,11 @@ def test_a_member_that_the_journal_does_not_know_is_told_so(group: Group) -> Non
     stranger.received = 17
     stranger.hello()
     assert stranger.last(m.Welcome).position == 0  # type: ignore[union-attr]
+
+
+# What may be said
+
+
+def test_a_member_may_say_what_a_member_says_and_nothing_else(group: Group) -> None:
+    assert group.broker.understands(m.Want(1, 0, 0))
+    assert not group.broker.understands(m.Ack(1))

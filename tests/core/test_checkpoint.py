@@ -58,6 +58,19 @@ def test_an_item_that_the_journal_lost_counts_as_lost() -> None:
     assert picture(again)["ready"] == {P: [6]}
 
 
+def test_so_does_the_very_oldest() -> None:
+    life = Life(FakeJournal(segment_records=1))
+    life.put(P, 2)
+    life.put(Q, 3)
+    life.journal.roll()
+    del life.journal.segments[0]
+    life.journal.damaged = True
+    again = life.journal.replay()
+    check(again)
+    assert again.lost == 2
+    assert picture(again)["ready"] == {Q: [3, 4, 5]}
+
+
 def test_a_position_of_a_lost_item_is_still_a_position() -> None:
     life = Life(FakeJournal(segment_records=1))
     life.put(P, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from groupqueue.core import messages as m
 from groupqueue.core.inbox import OPENED
+from groupqueue.core.records import Kind
 from tests.core.fakes import Group, numbered
 
 # Deaths
@@ -118,6 +119,36 @@ def test_who_closes_gives_everything_back_and_nobody_has_died(group: Group) -> N
     assert [c.get().payload, c.get().payload] == [b"held", b"untaken"]
 
 
+def test_closing_counts_as_no_death_of_the_item_either_when_somebody_dies_of_it_later(group: Group) -> None:
+    p = group.member()
+    p.put(b"a", max_attempts=2)
+    for leaves in ("bye", "bye", "die"):
+        c = group.member()
+        c.get(hold=True)
+        getattr(c, leaves)()
+    assert group.state.failed == {}
+    assert group.member().get().attempt == 4
+
+
+def test_who_is_gone_is_forgotten_whatever_it_did(group: Group) -> None:
+    producer, consumer = group.member(), group.member()
+    producer.put(b"a")
+    consumer.get()
+    producer.die()
+    consumer.bye()
+    assert group.state.last_seq == {}
+    assert group.state.grants == {}
+    assert group.broker.peers == {}
+
+
+def test_of_who_leaves_nothing_behind_no_return_is_on_record(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    c.get()
+    c.bye()
+    assert "RETURN" not in group.journal.kinds()
+
+
 def test_death_is_found_by_the_next_leader(group: Group) -> None:
     p, c, d = group.member(), group.member(), group.member()
     p.put(*numbered(4))
@@ -186,3 +217,34 @@ def test_who_dies_decoding_an_item_dies_holding_it(group: Group) -> None:
     c.die()
     d.want(2)
     assert [(item.payload, item.attempt) for item in (d.take(), d.take())] == [(b"deadly", 2), (b"plain", 1)]
+
+
+def test_who_closes_while_it_decodes_has_died_of_the_item(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"deadly", b"plain", max_attempts=1)
+    c.want(2)
+    c.file.words[OPENED] = 1
+    c.bye()
+    assert [failed.reason for failed in group.state.failed.values()] == ["1 consumers died holding it"]
+    assert group.member().get().payload == b"plain"
+
+
+def test_who_had_decoded_all_that_it_was_granted_dies_of_none_of_it(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    c.get()
+    c.file.words[OPENED] = 2
+    c.die()
+    assert [entry.words for entry in group.journal.ledger if entry.kind == Kind.TAKEN] == [(c.member, 1)]
+
+
+def test_a_member_whose_file_is_gone_has_taken_no_more_than_is_on_record(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", b"b")
+    c.want(2)
+    c.take()
+    c.want(0)
+    c.take()
+    del group.cursors.files[c.member]
+    group.broker.dead(c.member)
+    assert group.member().get().payload == b"b"

@@ -190,6 +190,18 @@ def test_a_consumer_that_becomes_slow_is_granted_one_item(group: Group) -> None:
     assert len(c.granted) == 1
 
 
+def test_only_the_want_that_follows_a_grant_tells_how_quick_the_consumer_is(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(100))
+    c.get()
+    c.want(spent=0.0)
+    while c.granted:
+        c.take()
+    c.want(0, spent=0.0)
+    c.want(1, spent=60.0)
+    assert len(c.granted) == 64
+
+
 def test_with_others_waiting_each_gets_its_share(group: Group) -> None:
     p, fast, others = group.member(), group.member(), [group.member() for _ in range(3)]
     p.put(*numbered(1))
@@ -234,6 +246,14 @@ def test_a_grant_ends_at_its_bytes(group: Group, monkeypatch: pytest.MonkeyPatch
     p.put(bytes(8), bytes(8), bytes(8), bytes(8))
     c.want(4)
     assert len(c.granted) == 2
+
+
+def test_a_grant_may_be_as_large_as_its_bytes(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(granting, "MAX_GRANT_BYTES", 20)
+    p, c = group.member(), group.member()
+    p.put(bytes(4), bytes(8), bytes(8), bytes(1))
+    c.want(4)
+    assert [len(item) for item in c.payloads] == [4, 8, 8]
 
 
 def test_an_item_beyond_a_grants_bytes_is_granted_alone(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:

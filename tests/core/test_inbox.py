@@ -184,6 +184,7 @@ def test_an_item_that_cannot_be_decoded_is_taken_and_held_with_its_bytes(inbox: 
     assert item is not None
     assert (item.id, item.held, item.payload) == (1, True, b"bad")
     assert isinstance(item.error, ValueError)
+    assert item.obj is None
     assert (file.words[TAKEN], marks(file, 1)) == (1, [1])
     assert inbox.take(bytes, False).obj == b"good"  # type: ignore[union-attr]
 
@@ -198,6 +199,27 @@ def test_an_interrupted_decoder_takes_nothing(inbox: Inbox, file: Words, way: st
         inbox.take(interrupted, True) if way == "take" else inbox.take_plain(interrupted)
     assert (file.words[TAKEN], inbox.count, marks(file, 1)) == (0, 1, [0])
     assert inbox.take(bytes, False).obj == b"a"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("way", ["take", "take_plain"])
+def test_whether_a_decoder_runs_is_known(inbox: Inbox, way: str) -> None:
+    seen = []
+
+    def decode(payload: memoryview) -> None:
+        seen.append(inbox.is_decoding)
+        raise KeyboardInterrupt
+
+    inbox.add(grant(0, entry(1, b"a")))
+    seen.append(inbox.is_decoding)
+    with pytest.raises(KeyboardInterrupt):
+        inbox.take(decode, False) if way == "take" else inbox.take_plain(decode)
+    assert [*seen, inbox.is_decoding] == [False, True, False]
+
+
+def test_what_is_held_is_in_the_hand_of_its_thread_until_its_owner_takes_it(inbox: Inbox) -> None:
+    inbox.add(grant(0, entry(1, b"a", b"b", b"c")))
+    first, _, third = inbox.take(bytes, True, 77), inbox.take(bytes, False, 77), inbox.take(bytes, True, 78)
+    assert inbox.in_hand == {77: first, 78: third}
 
 
 def test_a_decoder_may_take_from_the_same_inbox(inbox: Inbox, file: Words) -> None:
@@ -305,3 +327,6 @@ def test_a_new_file_begins_anew_and_tells_what_was_left(inbox: Inbox, file: Word
     inbox.add(grant(0, entry(9, b"z")))
     assert inbox.take_plain(bytes) == b"z"
     assert (new.words[TAKEN], file.words[TAKEN]) == (1, 1)
+    inbox.add(grant(1, entry(10, b"held")))
+    inbox.take(bytes, True)
+    assert marks(new, 2) == [0, 1]

@@ -43,7 +43,7 @@ def test_an_unknown_question_is_answered(group: Group) -> None:
 
 def test_everybody_is_told_of_a_shutdown(group: Group) -> None:
     p, c = group.member(), group.member()
-    p.ask("shutdown")
+    assert p.ask("shutdown") == {"count": 0}
     assert p.all(m.Shutdown) == c.all(m.Shutdown) == [m.Shutdown(1)]
 
 
@@ -111,6 +111,7 @@ def test_a_shutdown_becomes_one_at_once_and_not_the_other_way_round(group: Group
     p.ask("shutdown", immediate=True)
     p.ask("shutdown")
     assert p.all(m.Shutdown) == [m.Shutdown(1), m.Shutdown(2), m.Shutdown(2)]
+    assert group.journal.kinds().count("SHUTDOWN") == 2
 
 
 def test_a_shutdown_outlives_the_leader(group: Group) -> None:

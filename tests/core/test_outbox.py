@@ -104,6 +104,30 @@ def test_a_batch_ends_at_its_bytes(outbox: Outbox, monkeypatch: pytest.MonkeyPat
     assert [list(map(len, payloads(items))) for items in batches(outbox)] == [[40, 40], [40], [500], [1]]
 
 
+def test_a_batch_may_be_as_large_as_its_bytes(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(o, "MAX_BATCH_BYTES", 8)
+    put(outbox, b"four", b"four", b"x")
+    assert [items.count for items in batches(outbox)] == [2, 1]
+
+
+def test_what_came_too_late_is_kept_until_it_is_taken_back(outbox: Outbox) -> None:
+    for payload in (b"a", b"b"):
+        put(outbox, payload)
+        outbox.reject()
+    assert outbox.rejected == [(b"a", None), (b"b", None)]
+    assert outbox.waiting == 0
+
+
+def test_open_calls_are_those_without_an_answer_in_their_order(outbox: Outbox) -> None:
+    calls = [Call() for _ in range(4)]
+    outbox.pending.extend((b"asks", call) for call in calls[:3])
+    outbox.cut()
+    put(outbox, b"plain")
+    outbox.pending.append((b"asks", calls[3]))
+    calls[1].resolve(m.REPLY_VALUE, b"")
+    assert outbox.open_calls() == [calls[0], calls[2], calls[3]]
+
+
 def test_who_waits_for_a_reply_has_a_batch_apart(outbox: Outbox) -> None:
     calls = [Call(), Call()]
     outbox.pending.extend([(b"a", None), (b"b", calls[0]), (b"c", calls[1]), (b"d", None)])
@@ -284,6 +308,15 @@ def test_settling_in_the_midst_of_saying_skips_nothing(outbox: Outbox) -> None:
         said += verdicts(outbox)
         outbox.settled(item)
     assert [message.id for message in said] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
+
+
+def test_what_follows_a_verdict_that_is_settled_at_once_is_said(outbox: Outbox) -> None:
+    said = []
+    for item in range(3):
+        outbox.verdicts.append(Verdict(m.Requeue, item, 1))
+        said += verdicts(outbox)
+        outbox.settled(item + 1)
+    assert [message.id for message in said] == [0, 1, 2]  # type: ignore[union-attr]
 
 
 def test_verdicts_are_said_before_batches_are_sent(outbox: Outbox) -> None:

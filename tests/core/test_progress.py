@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from groupqueue.core import messages as m
 from groupqueue.core.inbox import RING, TAKEN
 from groupqueue.core.records import Kind
 from tests.core.fakes import Group, check, numbered
@@ -46,6 +47,26 @@ def test_a_take_is_in_the_journal_with_what_is_held(group: Group) -> None:
     c.want(0)
     assert group.journal.ledger[-1].kind == Kind.TAKEN
     assert group.journal.ledger[-1].words == (c.member, 2, held.id)
+
+
+def test_who_says_that_it_took_is_looked_at(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    c.get()
+    c.say(m.Taken(1))
+    assert group.state.unfinished == 0
+
+
+def test_a_cursor_that_has_not_moved_is_not_on_record(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", b"b")
+    c.want(2)
+    c.take()
+    p.ask("count")
+    appended = group.journal.appended
+    p.ask("count")
+    c.say(m.Taken(1))
+    assert group.journal.appended == appended
 
 
 # Members that are not connected

@@ -83,6 +83,77 @@ def test_who_returns_is_granted_what_it_was_able_to_take(group: Group) -> None:
     assert len(c.granted) == 7
 
 
+def test_who_returns_all_is_granted_one(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(100))
+    c.want(50)
+    c.give_back()
+    c.want(1)
+    assert len(c.granted) == 1
+
+
+def test_a_return_of_nothing_is_not_on_record_and_costs_nobody_its_pace(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(100))
+    c.get()
+    c.give_back()
+    assert "RETURN" not in group.journal.kinds()
+    c.want(spent=0.0)
+    assert len(c.granted) == 8
+
+
+def test_each_grant_says_how_many_returns_came_before_it(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(4))
+    for returns in range(3):
+        c.want(2)
+        assert c.last(m.Grant).returns == returns  # type: ignore[union-attr]
+        c.give_back()
+
+
+def test_who_waits_for_more_is_not_asked_to_make_room_for_itself(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    c.want()
+    c.want(2)
+    group.wait(1.0)
+    assert c.all(m.Recall) == []
+
+
+def test_all_who_hold_others_up_are_asked_also_behind_one_who_does_not(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(3))
+    c.get()
+    c.want(0)
+    d.want(2)
+    c.want()
+    group.wait(PATIENCE)
+    assert d.all(m.Recall) == [m.Recall(m.RECALL_ITEMS)]
+
+
+def test_what_was_asked_for_is_looked_for_until_it_comes(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(2))
+    c.want(2)
+    d.want()
+    assert group.broker.deadline == pytest.approx(group.now + PATIENCE)
+    group.wake()
+    assert c.all(m.Recall) == [m.Recall(m.RECALL_ITEMS)]
+    assert group.broker.deadline == pytest.approx(group.now + LOOK)
+
+
+def test_a_ticket_waits_for_who_does_not_answer_until_grace_is_over_and_not_longer(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(2))
+    c.want(2)
+    d.want(0, ticket=5)
+    group.wake()
+    asked = group.now
+    while not d.all(m.Nothing):
+        group.wake()
+    assert group.now == asked + GRACE
+
+
 def test_who_does_not_answer_within_grace_loses_the_lane(group: Group) -> None:
     p, c, d = group.member(), group.member(), group.member()
     p.put(*numbered(4))
@@ -167,6 +238,30 @@ def test_the_lane_of_a_disconnected_member_is_kept_for_grace(group: Group) -> No
     group.wait(0.9 * GRACE)
     assert d.payloads == []
     group.wait(0.2 * GRACE)
+    assert d.payloads == [b"2"]
+
+
+def test_a_ticket_waits_for_who_is_away_until_grace_is_over_and_not_longer(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(4))
+    c.want(2)
+    c.disconnect()
+    left = group.now
+    d.want(0, ticket=5)
+    while not d.granted:
+        assert d.all(m.Nothing) == []
+        group.wake()
+    assert (d.payloads, group.now) == ([b"2"], left + GRACE)
+
+
+def test_nobody_waits_for_who_is_neither_here_nor_known_to_live(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(4))
+    c.want(2)
+    del group.cursors.files[c.member]
+    group.lead()
+    d.hello()
+    d.want()
     assert d.payloads == [b"2"]
 
 

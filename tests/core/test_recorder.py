@@ -6,7 +6,7 @@ import pytest
 
 from groupqueue.core import recorder
 from groupqueue.core.records import Kind
-from tests.core.fakes import Group, numbered
+from tests.core.fakes import FakeJournal, Group, numbered
 
 # Counting and looking
 
@@ -44,3 +44,20 @@ def test_a_caller_may_die_with_any_number_of_replies_unheard(group: Group, monke
     p.die()
     assert group.state.replies == {}
     assert [len(entry.words) for entry in group.journal.ledger if entry.kind == Kind.HEARD] == [10, 10, 5]
+
+
+def test_that_items_are_answered_outlives_any_number_of_their_replies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_IDS", 2)
+    group = Group(journal=FakeJournal(segment_records=1))
+    p, q, c = group.member(), group.member(), group.member()
+    p.put(*numbered(6), reply=True)
+    c.want(6)
+    held = [c.take() for _ in range(6)]
+    for item in held[:3]:
+        c.answer(item, finish=False)
+    c.answer(held[3])
+    p.die()
+    assert [entry.words for entry in group.journal.ledger if entry.kind == Kind.ANSWERED] == [(1, 2), (3,)]
+    q.put(b"other")
+    group.lead()
+    assert group.state.answered == {1, 2, 3}

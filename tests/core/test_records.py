@@ -62,6 +62,7 @@ def segment() -> SegmentWriter:
 def test_records_are_read_in_order_as_written(segment: SegmentWriter) -> None:
     found = read(segment.data)
     assert told(found) == SAMPLE
+    assert [record.offset for record in found] == [records.SEGMENT_HEADER_SIZE, *segment.ends[:-1]]
     assert [record.end for record in found] == segment.ends
     assert {record.epoch for record in found if isinstance(record, Record)} == {3}
 
@@ -220,6 +221,20 @@ def test_a_body_may_be_left_unverified_by_who_only_wants_the_head(segment: Segme
     assert record.words == SAMPLE[0][1]
 
 
+def test_a_head_whose_body_is_not_all_there_is_no_record_however_little_is_verified(segment: SegmentWriter) -> None:
+    for size in range(segment.ends[0] - 8, segment.ends[0]):
+        cut = memoryview(segment.data)[: size - 8]
+        assert records.read_record(cut, records.SEGMENT_HEADER_SIZE, NUMBER, verify_body=False) is None
+
+
+def test_what_has_another_mark_is_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = SegmentWriter()
+    monkeypatch.setattr(records, "MAGIC", 0x12345678)
+    writer.append(Kind.FAILED, (1,), b"body")
+    monkeypatch.undo()
+    assert read(writer.data) == []
+
+
 # The segment's header
 
 
@@ -263,6 +278,13 @@ def test_other_bytes_are_not(at: int) -> None:
     data[at] ^= 0xFF
     assert not records.is_cut_short(data)
     assert not records.is_cut_short(bytes(at) + b"x" + bytes(63 - at))
+
+
+def test_of_a_new_segment_nothing_is_noted_as_synced_and_the_room_for_it_is_zeros() -> None:
+    data = records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, NUMBER, 12))
+    assert records.unpack_synced(data, NUMBER) is None
+    assert data[32:40] == bytes(8)
+    assert data[44:] == bytes(20)
 
 
 def test_zeros_are_no_header() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import pytest
+
 from groupqueue.core import messages as m
-from tests.core.fakes import FakeJournal, Group
+from tests.core.fakes import FakeJournal, Group, Killed
 
 
 def test_a_reply_goes_to_who_asked_and_to_nobody_else(group: Group) -> None:
@@ -115,6 +119,44 @@ def test_replies_that_nobody_heard_go_with_their_caller(group: Group) -> None:
     p.die()
     assert group.state.replies == {}
     assert group.state.bytes == 0
+
+
+def test_that_no_reply_will_come_is_repeated_until_it_is_heard_by_this_leader_and_the_next(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", reply=True, max_attempts=1)
+    c.get()
+    c.die()
+    p.disconnect()
+    p.hello()
+    group.lead()
+    p.hello()
+    assert p.all(m.Reply) == [m.Reply(1, m.REPLY_LOST, b"1 consumers died holding it")] * 3
+    p.say(m.Heard(1))
+    assert group.state.replies == {}
+
+
+@pytest.mark.parametrize("finish", [False, True])
+def test_a_reply_tells_the_next_leader_whether_its_item_is_finished(group: Group, finish: bool) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", reply=True)
+    item = c.get()
+    c.want(0)
+    group.journal.kill_in = 1
+    with contextlib.suppress(Killed):
+        c.answer(item, finish=finish)
+    group.lead()
+    assert group.state.unfinished == (0 if finish else 1)
+
+
+def test_only_the_reply_to_what_is_durable_waits_for_the_disk(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", reply=True)
+    c.answer(c.get())
+    assert group.journal.synced == 0
+    p.put(b"b", reply=True, durable=True)
+    before = group.journal.synced
+    c.answer(c.get())
+    assert group.journal.synced > before > 0
 
 
 def test_hearing_of_what_is_unknown_is_no_error(group: Group) -> None:

@@ -97,6 +97,17 @@ def test_nothing_is_said_before_the_leader_has_answered() -> None:
     assert [type(message) for message in talk.collect()] == [m.Items, m.Request, m.Want]
 
 
+def test_who_has_met_no_leader_yet_knows_of_no_shutdown_and_no_trouble() -> None:
+    session = Talk().session
+    assert (session.shutdown, session.drained, session.dropped) == (0, False, False)
+    assert (session.refusal, session.misplaced, session.was_granted) == ("", False, False)
+
+
+def test_whether_anything_was_ever_granted_is_known(talk: Talk) -> None:
+    talk.hear(grant(0, b"a"))
+    assert talk.session.was_granted is True
+
+
 def test_hello_says_who_it_is_and_how_far_it_got() -> None:
     talk = Talk()
     talk.connect()
@@ -168,6 +179,8 @@ def test_a_leader_whose_journal_does_not_know_us_is_noticed(talk: Talk) -> None:
     assert not talk.session.misplaced
     talk.connect(position=1)
     assert talk.session.misplaced
+    talk.session.rename(12)
+    assert not talk.session.misplaced
 
 
 def test_under_another_id_the_session_begins_anew(talk: Talk) -> None:
@@ -184,6 +197,8 @@ def test_under_another_id_the_session_begins_anew(talk: Talk) -> None:
 def test_a_refusal_is_kept_for_who_logs_it(talk: Talk) -> None:
     talk.hear(m.Refused(b"zu alt"))
     assert talk.session.refusal == "zu alt"
+    talk.hear(m.Refused(b"no text: \xff"))
+    assert talk.session.refusal.startswith("no text: ")
 
 
 # Putting
@@ -229,8 +244,10 @@ def test_who_waits_no_longer_says_so_once(talk: Talk) -> None:
     talk.session.getters = set(range(1))
     talk.collect()
     talk.session.getters = set(range(0))
-    assert [want.waiting for want in talk.collected(m.Want)] == [0]
+    assert talk.collect() == [m.Want(0, 0, 50_000_000)]
     assert talk.collect() == []
+    talk.session.getters = set(range(1))
+    assert [want.waiting for want in talk.collected(m.Want)] == [1]
 
 
 def test_who_never_said_that_it_waits_need_not_take_it_back(talk: Talk) -> None:
@@ -243,6 +260,12 @@ def test_who_wants_many_asks_for_many(talk: Talk) -> None:
     talk.session.wanted = 10
     talk.session.getters = set(range(1))
     assert [want.waiting for want in talk.collected(m.Want)] == [10]
+
+
+def test_who_wants_many_now_or_never_asks_for_the_one_of_the_ticket_and_the_rest(talk: Talk) -> None:
+    talk.session.wanted = 10
+    ticket = talk.session.ask_for_item()
+    assert talk.collect() == [m.Want(9, ticket, 50_000_000)]
 
 
 def test_now_or_never_is_asked_once_and_answered_by_a_grant(talk: Talk) -> None:
@@ -351,6 +374,7 @@ def test_in_a_new_group_what_was_granted_is_put_again(talk: Talk) -> None:
     talk.collect()
     talk.session.rename(12)
     talk.put(b"rescued")
+    assert talk.collect() == []
     talk.connect()
     assert [type(message) for message in talk.collect()] == [m.Items]
 
@@ -373,6 +397,8 @@ def test_the_next_leader_says_for_itself_whether_all_is_drained(talk: Talk) -> N
     talk.session.getters = set(range(1))
     talk.collect()
     talk.hear(m.Shutdown(1), m.Nothing(0))
+    talk.session.disconnect()
+    assert not talk.session.drained
     talk.connect(shutdown=1)
     assert (talk.session.shutdown, talk.session.drained) == (1, False)
     assert len(talk.collected(m.Want)) == 1
@@ -382,6 +408,15 @@ def test_a_group_that_has_revived_is_not_shut_down(talk: Talk) -> None:
     talk.hear(m.Shutdown(1))
     talk.connect(shutdown=0)
     assert talk.session.shutdown == 0
+
+
+@pytest.mark.parametrize("state", [0, 1, 2])
+def test_only_a_shutdown_at_once_drops_what_is_on_its_way(talk: Talk, state: int) -> None:
+    talk.hear(m.Shutdown(state))
+    assert not talk.session.dropped
+    talk.put(b"under way")
+    talk.hear(m.Shutdown(state))
+    assert talk.session.dropped is (state == 2)
 
 
 # Recalls
@@ -394,6 +429,13 @@ def test_what_is_recalled_is_given_back(talk: Talk) -> None:
     assert talk.inbox.count == 0
     assert talk.collect() == [m.Return(1)]
     assert talk.collect() == []
+
+
+def test_what_is_granted_stays_when_only_credit_is_recalled(talk: Talk) -> None:
+    talk.hear(grant(0, b"a"))
+    talk.hear(m.Recall(m.RECALL_CREDIT))
+    assert talk.collect() == [m.ReturnCredit(0)]
+    assert talk.inbox.count == 1
 
 
 def test_a_recall_of_nothing_is_answered_too(talk: Talk) -> None:
@@ -432,6 +474,13 @@ def test_a_grant_that_crossed_a_return_of_nothing_is_dropped_too(talk: Talk, by_
     assert talk.inbox.count == 1
 
 
+def test_each_return_counts(talk: Talk) -> None:
+    for returns in range(3):
+        talk.hear(grant(0, b"a", returns=returns))
+        assert talk.inbox.count == 1
+        talk.hear(m.Recall(m.RECALL_ITEMS))
+
+
 def test_returns_are_counted_by_the_connection(talk: Talk) -> None:
     talk.hear(m.Recall(m.RECALL_ITEMS))
     talk.connect()
@@ -465,6 +514,30 @@ def test_who_waits_for_room_no_longer_says_so_once(talk: Talk) -> None:
     talk.session.putters = set(range(0))
     assert talk.collect() == [m.WantCredit(0, 0)]
     assert talk.collect() == []
+    talk.session.putters = set(range(1))
+    assert talk.collect() == [m.WantCredit(1, 0)]
+
+
+def test_for_what_there_is_room_nobody_asks(talk: Talk) -> None:
+    talk.give_credit(2)
+    talk.session.putters = set(range(2))
+    assert talk.collect() == []
+    talk.session.putters = set(range(3))
+    assert talk.collect() == [m.WantCredit(3, 0)]
+
+
+def test_no_room_for_one_does_not_end_the_wait_of_another(talk: Talk) -> None:
+    talk.session.putters = set(range(1))
+    ticket = talk.session.ask_for_credit()
+    talk.collect()
+    talk.hear(m.Nothing(ticket))
+    assert talk.collect() == [m.WantCredit(1, 0)]
+
+
+def test_credit_adds_up(talk: Talk) -> None:
+    talk.give_credit(2)
+    talk.give_credit(3)
+    assert talk.session.credit == 5
 
 
 def test_after_credit_who_still_waits_asks_again(talk: Talk) -> None:
@@ -502,6 +575,24 @@ def test_credit_is_claimed_until_the_item_it_paid_for_is_in_the_journal(talk: Ta
     talk.collect()
     talk.hear(m.Ack(2))
     assert talk.claimed == 1
+    talk.connect(last_seq=2)
+    assert talk.claimed == 1
+    talk.use_credit()
+    talk.collect()
+    talk.hear(m.Ack(3))
+    assert talk.claimed == 0
+    talk.connect(last_seq=3)
+    assert talk.claimed == 0
+
+
+def test_what_was_put_without_credit_settles_no_more_than_was_given(talk: Talk) -> None:
+    talk.put(b"a", b"b", b"c")
+    talk.collect()
+    talk.give_credit(1)
+    talk.hear(m.Ack(3))
+    assert talk.claimed == 0
+    talk.give_credit(2)
+    assert talk.claimed == 2
 
 
 def test_unused_credit_is_given_back_when_it_is_recalled(talk: Talk) -> None:
@@ -510,6 +601,9 @@ def test_unused_credit_is_given_back_when_it_is_recalled(talk: Talk) -> None:
     talk.hear(m.Recall(m.RECALL_CREDIT))
     assert (talk.session.credit, talk.claimed) == (0, 1)
     assert talk.collected(m.ReturnCredit) == [m.ReturnCredit(4)]
+    talk.give_credit(2)
+    talk.hear(m.Recall(m.RECALL_CREDIT))
+    assert (talk.session.credit, talk.claimed) == (0, 1)
 
 
 def test_credit_that_was_not_read_is_not_claimed_from_the_next_leader(talk: Talk) -> None:
@@ -588,10 +682,12 @@ def test_who_has_a_callback_is_called_by_somebody_else(talk: Talk) -> None:
 
 def test_a_call_is_withdrawn_until_the_leader_has_said_what_became_of_it(talk: Talk) -> None:
     call = Call()
+    assert call.gone is None
     talk.put(b"a", call=call)
     talk.collect()
     talk.session.withdraw(call)
     assert talk.collect() == [m.Withdraw(1)]
+    talk.session.withdraw(call)
     assert talk.collect() == []
     talk.connect(last_seq=1)
     assert talk.collect() == [m.Withdraw(1)]

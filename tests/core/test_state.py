@@ -224,6 +224,17 @@ def test_the_attempts_of_an_item_are_forgotten_with_it(life: Life) -> None:
     assert life.state.attempts == {}
 
 
+@pytest.mark.parametrize("count", [2, 5])
+def test_only_the_attempts_of_what_is_finished_are_forgotten(life: Life, count: int) -> None:
+    life.put(P, 8)
+    for position, item in enumerate((1, 2, 7), 1):
+        life.grant(A, (item, 1))
+        life.taken(A, position, item)
+        life.requeue(item)
+    life.finish((2, count))
+    assert life.state.attempts == {1: (2, 0), 7: (2, 0)}
+
+
 def test_a_failed_item_waits_on_the_failed_list(life: Life) -> None:
     life.put(P, 2)
     life.grant(A, (1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from groupqueue.core import messages as m
+from groupqueue.core.records import Kind
 from tests.core.fakes import Group, numbered, picture
 
 # Done
@@ -16,6 +17,16 @@ def test_what_is_done_is_finished_and_settled(group: Group) -> None:
     c.done(items[0], items[2], number=4)
     assert list(group.state.held) == [items[1].id]
     assert c.all(m.Settled) == [m.Settled(4)]
+
+
+def test_what_is_done_in_any_order_is_on_record_in_runs(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(8))
+    c.want(8)
+    items = [c.take(hold=True) for _ in range(8)]
+    c.done(*(items[index] for index in (6, 2, 0, 5, 1)))
+    assert [entry.words for entry in group.journal.ledger if entry.kind == Kind.FINISH] == [(1, 3, 6, 2)]
+    assert list(group.state.held) == [4, 5, 8]
 
 
 def test_a_verdict_may_come_before_the_take_is_known(group: Group) -> None:
@@ -91,6 +102,17 @@ def test_a_requeued_item_is_another_attempt_and_nobodys_death(group: Group) -> N
         assert item.attempt == attempt
         c.requeue(item)
     assert group.state.failed == {}
+
+
+def test_a_requeue_does_not_make_up_for_a_death(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(b"a", max_attempts=2)
+    c.get(hold=True)
+    c.die()
+    d.requeue(d.get(hold=True))
+    d.get(hold=True)
+    d.die()
+    assert len(group.state.failed) == 1
 
 
 # Failures

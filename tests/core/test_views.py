@@ -112,6 +112,32 @@ def test_a_view_of_many_items_comes_in_pages(group: Group, monkeypatch: pytest.M
         assert ([about["id"] for about in page["items"]], page["more"]) == ([first + 3], False)
 
 
+@pytest.mark.parametrize(("size", "shown"), [(4, 2), (7, 2), (8, 1), (9, 1)])
+def test_a_page_ends_with_the_item_that_fills_it(
+    group: Group, monkeypatch: pytest.MonkeyPatch, size: int, shown: int
+) -> None:
+    monkeypatch.setattr(views, "PAGE_BYTES", 8)
+    p = group.member()
+    p.put(*[bytes(size)] * 3)
+    page = p.ask("peek", n=100)
+    assert (len(page["items"]), page["more"]) == (shown, True)
+
+
+def test_who_does_not_say_how_much_to_peek_at_sees_one(group: Group) -> None:
+    p = group.member()
+    p.put(*numbered(3))
+    assert len(p.ask("peek")["items"]) == 1
+
+
+def test_a_view_tells_an_items_own_attempt(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(2))
+    c.requeue(c.get(hold=True))
+    assert [about["attempt"] for about in p.ask("peek", n=2)["items"]] == [2, 1]
+    c.fail(c.get(hold=True))
+    assert [about["attempt"] for about in p.ask("failed")["items"]] == [2]
+
+
 def test_the_failed_list_tells_why(group: Group) -> None:
     p, c = group.member(), group.member()
     p.put(*numbered(3))

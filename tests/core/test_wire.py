@@ -211,6 +211,7 @@ def test_a_body_behind_a_message_that_has_none_is_refused(message: m.Message) ->
         pytest.param(4, ITEMS, id="bytes taken for a size"),
         pytest.param(2**64 - 1, ITEMS, id="more than there can be"),
         pytest.param(2**62, ITEMS, id="a table whose length overflows"),
+        pytest.param(2, struct.pack("<2I", 2**32 - 1, 6) + b"abcde", id="a size that is negative if signed"),
     ],
 )
 def test_a_batch_whose_sizes_do_not_add_up_is_refused(count: int, body: bytes) -> None:
@@ -243,8 +244,9 @@ def test_a_grant_of_nothing_is_a_grant() -> None:
 def test_a_greeting_or_a_question_without_a_json_object_is_refused(
     make: Callable[[bytes], m.Message], body: bytes
 ) -> None:
-    with pytest.raises(WireError, match="no JSON object"):
-        read(frame(make(body)))
+    message = make(body)
+    with pytest.raises(WireError, match=f"{type(message).__name__} frame whose body is no JSON object"):
+        read(frame(message))
 
 
 @pytest.mark.parametrize("value", ['"3"', "1.5", "-1", "null", "true", "[]"])
@@ -252,7 +254,7 @@ def test_a_greeting_or_a_question_without_a_json_object_is_refused(
 def test_a_count_that_is_none_is_refused(name: str, value: str) -> None:
     body = f'{{"{name}": {value}}}'.encode()
     for message in (m.Hello(1, 2, 3, 4, 5, body), m.Request(1, body)):
-        with pytest.raises(WireError, match=name):
+        with pytest.raises(WireError, match=f"{type(message).__name__} frame whose {name} is"):
             read(frame(message))
 
 
@@ -276,6 +278,13 @@ def test_a_batch_beyond_what_a_producer_can_count_is_refused(first_seq: int) -> 
     """The number of its last item would not fit into the answer, nor into the ledger of any leader that came after."""
     with pytest.raises(WireError, match="further than anybody counts"):
         read(raw(kind_of(m.Items), (first_seq, 3, 0, 3, 0), ITEMS))
+
+
+@pytest.mark.parametrize("value", [0, 1, 2**40])
+def test_a_count_is_a_whole_number_from_zero_on(value: int) -> None:
+    body = f'{{"credit": {value}, "last_seq": {value}, "mode": "dual"}}'.encode()
+    hello = m.Hello(1, 2, 3, 4, 5, body)
+    assert read(frame(hello)) == [hello]
 
 
 @pytest.mark.parametrize("length", [1, 8, 15, 17, 24])

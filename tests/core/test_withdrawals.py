@@ -119,3 +119,61 @@ def test_an_item_is_withdrawn_also_when_its_producer_is_gone_by_then(group: Grou
     p.disconnect()
     c.give_back()
     assert group.state.queued == 0
+
+
+def test_each_is_answered_as_soon_as_it_can_be(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", b"b", reply=True)
+    c.want()
+    p.say(m.Withdraw(1))
+    p.say(m.Withdraw(2))
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 1)]
+    c.give_back()
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 1), m.Withdrawn(1, 1)]
+
+
+def test_an_item_next_to_one_that_is_ready_is_asked_for(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", b"b", reply=True)
+    c.want(2)
+    c.requeue(c.take())
+    p.say(m.Withdraw(2))
+    assert p.all(m.Withdrawn) == []
+    assert c.take().payload == b"b"
+    c.want(0)
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 0)]
+
+
+def test_an_item_is_found_between_those_of_others(group: Group) -> None:
+    p, q, c = group.member(), group.member(), group.member()
+    p.put(b"a", reply=True)
+    q.put(b"q")
+    p.put(b"b", reply=True)
+    p.say(m.Withdraw(2))
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 1)]
+    assert [c.get().payload, c.get().payload] == [b"a", b"q"]
+
+
+def test_a_withdrawal_that_came_first_is_answered_once(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.say(m.Withdraw(1))
+    p.put(b"a", reply=True)
+    c.want()
+    c.want(0)
+    assert p.all(m.Withdrawn) == [m.Withdrawn(1, 1)]
+
+
+def test_an_item_is_found_behind_one_that_the_journal_lost(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    group.journal.begin()
+    p.put(b"b", reply=True)
+    c.want(2)
+    group.journal.segments = [found for found in group.journal.segments if all(place.words[1] != 1 for place in found)]
+    group.journal.damaged = True
+    group.lead()
+    p.hello()
+    c.hello()
+    p.say(m.Withdraw(2))
+    c.give_back()
+    assert p.all(m.Withdrawn) == [m.Withdrawn(2, 1)]
