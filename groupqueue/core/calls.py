@@ -23,10 +23,6 @@ class Call:
         self.gone: bool | None = None
         self.callback = callback
 
-    def resolve(self, status: int, body: Buffer) -> None:
-        if self.answer is None:
-            self.answer = (status, bytes(body))
-
 
 class Question:
     """Something asked of the leader: `answer` is its JSON and payloads once they are there."""

@@ -211,13 +211,7 @@ class Session:
             self.outbox.settled(message.number)
         elif kind is m.Reply:
             assert isinstance(message, m.Reply)
-            call = self.outbox.calls.pop(message.seq, None)
-            self._withdrawals.pop(message.seq, None)
-            if call is not None:
-                call.resolve(message.status, message.body)
-                if call.callback is not None:
-                    self.completed.append(call)
-            self._replies.append(m.Heard(message.seq))
+            self._on_reply(message)
         elif kind is m.Nothing:
             assert isinstance(message, m.Nothing)
             self._on_nothing(message.ticket)
@@ -231,17 +225,20 @@ class Session:
             self._credit_ticket = 0
         elif kind is m.Result:
             assert isinstance(message, m.Result)
-            question = self.questions.pop(message.ticket, None)
+            answer = unpack_result(bytes(message.body))
+            question = self.questions.get(message.ticket)
             if question is not None:
-                question.answer = unpack_result(bytes(message.body))
+                del self.questions[message.ticket]
+                question.answer = answer
         elif kind is m.Withdrawn:
             assert isinstance(message, m.Withdrawn)
             call = self.outbox.calls.get(message.seq)
-            self._withdrawals.pop(message.seq, None)
+            gone = bool(message.gone)
             if call is not None:
-                call.gone = bool(message.gone)
-                if message.gone:
+                call.gone = gone
+                if gone:
                     del self.outbox.calls[message.seq]
+            self._withdrawals.pop(message.seq, None)
         elif kind is m.Shutdown:
             assert isinstance(message, m.Shutdown)
             self._on_shutdown(message.state)
@@ -273,6 +270,20 @@ class Session:
             self._sealed = False
         if state == 2 and self.outbox.waiting:
             self.dropped = True
+
+    def _on_reply(self, reply: m.Reply) -> None:
+        seq = reply.seq
+        answer = (reply.status, bytes(reply.body))
+        heard = (m.Heard(seq),)
+        self._withdrawals.pop(seq, None)
+        call = self.outbox.calls.get(seq)
+        # Together, without a call in between (outbox.py): who is interrupted has answered the call, or hears it again.
+        if call is not None:
+            del self.outbox.calls[seq]
+            call.answer = answer
+            if call.callback is not None:
+                self.completed += (call,)
+        self._replies += heard
 
     def _on_nothing(self, ticket: int) -> None:
         if ticket and ticket == self._credit_ticket:

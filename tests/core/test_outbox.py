@@ -124,7 +124,7 @@ def test_open_calls_are_those_without_an_answer_in_their_order(outbox: Outbox) -
     outbox.cut()
     put(outbox, b"plain")
     outbox.pending.append((b"asks", calls[3]))
-    calls[1].resolve(m.REPLY_VALUE, b"")
+    calls[1].answer = (m.REPLY_VALUE, b"")
     assert outbox.open_calls() == [calls[0], calls[2], calls[3]]
 
 

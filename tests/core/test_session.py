@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from typing import Any, TypeVar
 
 import pytest
@@ -737,6 +738,62 @@ def test_a_reply_ends_the_withdrawal(talk: Talk) -> None:
 
 
 # Questions
+
+
+@pytest.mark.parametrize("what", ["reply", "result", "withdrawn"])
+def test_what_is_interrupted_while_it_is_heard_is_heard_when_it_is_told_again(what: str) -> None:
+    """A signal handler may raise at any call; the connection is dropped then, and the leader repeats itself."""
+    for interrupted_at in range(100):
+        talk = Talk()
+        talk.connect()
+        completed: list[Call] = []
+        call = Call(completed.append)
+        talk.put(b"a", call=call)
+        question = talk.session.ask({"do": "count"})
+        talk.collect()
+        if what == "withdrawn":
+            talk.session.withdraw(call)
+            talk.collect()
+        told: m.Message = {
+            "reply": m.Reply(1, m.REPLY_VALUE, b"yes"),
+            "result": m.Result(1, pack_result({"queued": 7})),
+            "withdrawn": m.Withdrawn(1, 1),
+        }[what]
+        if hear_until_call(talk, told, interrupted_at):
+            return
+        talk.connect(last_seq=1)
+        again = talk.collect()
+        if what == "reply":
+            talk.hear(told)
+            assert call.answer == (m.REPLY_VALUE, b"yes")
+            assert list(talk.session.completed) == [call]
+        elif what == "result":
+            assert question.answer is not None or [type(message) for message in again] == [m.Request]
+        else:
+            assert call.gone or m.Withdraw(1) in again
+    pytest.fail("never heard to the end")
+
+
+def hear_until_call(talk: Talk, message: m.Message, number: int) -> bool:
+    """Hears the message, but for a signal handler that raises at the end of so many calls; True if there are fewer."""
+    count = 0
+
+    def interrupt(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        if event in {"return", "c_return"} and frame.f_code is not Talk.hear.__code__:
+            count += 1
+            if count > number:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    try:
+        talk.session.receive(message, talk.now)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        sys.setprofile(None)
+    return True
 
 
 def test_a_question_is_asked_once_and_answered_once(talk: Talk) -> None:

@@ -264,3 +264,88 @@ def test_a_get_that_is_interrupted_while_it_tells_the_leader_leaves_the_item_to_
     assert got == list(range(6))
     assert interrupts >= 5
     assert q.qsize() == 0
+
+
+# The handler raises within the call, wherever in it that is: at most once in each.
+RAISE_WITHIN_CALLS = """
+    import random
+    class Interrupted(Exception):
+        pass
+    def handler(*_):
+        global allowed, interrupts
+        if allowed:
+            allowed = False
+            interrupts += 1
+            raise Interrupted
+    signal.signal(signal.SIGALRM, handler)
+    allowed, interrupts, dice = False, 0, random.Random(1)
+    def interruptible(call):
+        global allowed
+        try:
+            allowed = True
+            value = call()
+            allowed = False
+            return value
+        except Interrupted:
+            return None
+        finally:
+            allowed = False
+    signal.setitimer(signal.ITIMER_REAL, 0.0007, 0.0023)
+"""
+
+
+def test_a_handler_that_raises_within_put_wait_leaves_everybody_with_its_own_reply(group):
+    leader = open_leader(group)
+    leader.begin("seen = []\nwhile (n := q.get()) is not None: seen.append(n); q.reply(-n)")
+    caller = open_member(group)
+    caller.do(RAISE_WITHIN_CALLS)
+    caller.do(
+        """
+        replies, n = {}, 0
+        while interrupts < 60:
+            n += 1
+            replies[n] = interruptible(lambda: q.put_wait(n, timeout=20))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        """,
+        timeout=40,
+    )
+    assert caller.do("{n for n, reply in replies.items() if reply not in (-n, None)}") == set()
+    assert caller.do("sum(reply is None for reply in replies.values()) <= interrupts < n")
+    assert caller.do("q.put_wait(1_000_000, timeout=10)") == -1_000_000
+    caller.do("q.put(None)")
+    leader.result()
+    assert leader.do("len(seen) == len(set(seen)) and seen == sorted(seen)")
+    assert set(caller.do("[n for n, reply in replies.items() if reply is not None]")) <= set(leader.do("seen"))
+    assert leader.do("(q.qsize(), q.stats().in_flight)") == (0, 0)
+
+
+def test_a_handler_that_raises_within_a_bounded_put_or_get_loses_no_room(group):
+    leader = open_leader(group, maxsize=3)
+    other, member = open_member(group), open_member(group)
+    other.begin("got = []\nwhile (item := q.get()) != 'end': got.append(item); time.sleep(0.0005)")
+    member.do(RAISE_WITHIN_CALLS)
+    member.do(
+        """
+        n, returned = 0, []
+        def put():
+            q.put(n)
+            returned.append(n)
+        while interrupts < 60:
+            n += 1
+            interruptible(put)
+        while interrupts < 90:
+            interruptible(lambda: q.get_nowait() if q.full() else q.put(0, timeout=0.01))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        q.put("end")
+        q.flush()
+        """,
+        timeout=40,
+    )
+    other.result()
+    got = [n for n in other.do("got") if n]
+    assert got == sorted(set(got))
+    member.do("while not q.empty(): q.get(timeout=5)")
+    eventually(lambda: leader.do("(q.qsize(), q.stats().in_flight, q.stats().waiting_putters)") == (0, 0, 0))
+    other.do("[q.put(n, timeout=5) for n in range(3)]; q.flush()")
+    assert other.do("q.full()")
+    assert member.do("[q.get(timeout=5) for _ in range(3)]") == [0, 1, 2]
