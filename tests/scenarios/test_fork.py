@@ -176,6 +176,67 @@ def test_forks_in_the_middle_of_other_threads_puts_and_gets(group):
     assert busy.do(f"sorted(done.get(timeout=5) for _ in range({count}))") == list(range(count))
 
 
+WORK = """
+    over = threading.Event()
+    sent = [0, 0]
+    def work(which):
+        while not over.is_set():
+            q.put((which, sent[which]))
+            sent[which] += 1
+            time.sleep(0.0005)
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(2)]
+    [thread.start() for thread in threads]
+"""
+
+FORK_FIVE = """
+    children = []
+    for n in range(5):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            own = q if not closing else GroupQueue(q.name)
+            own.put(("child", n))
+            own.flush()
+            os._exit(0)
+        children.append(child)
+        time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("role", ["candidate", "follower", "leader", "closing"])
+def test_forks_in_each_role_while_other_threads_put(group, role):
+    """A candidate is one that waits for a leader that is stopped; who closes then waits for it to flush."""
+    first = open_leader(group)
+    second = open_member(group)
+    forks, leads = (first, first) if role == "leader" else (second, first)
+    observer = open_member(group, mode="client")
+    forks.do("closing = False; q.wait_for_leader(10)")
+    forks.do(WORK)
+    eventually(lambda: min(forks.do("sent")) > 20)
+    if role in {"candidate", "closing"}:
+        leads.stop()
+    if role == "closing":
+        forks.do("""
+            closing = True
+            over.set()
+            [thread.join() for thread in threads]
+            closer = threading.Thread(target=lambda: (q.close(), q.join_thread()))
+            closer.start()
+        """)
+    forks.do(FORK_FIVE)
+    if role in {"candidate", "closing"}:
+        leads.cont()
+    assert forks.do("[os.waitpid(child, 0)[1] for child in children]", timeout=40) == [0] * 5
+    forks.do("over.set(); [thread.join() for thread in threads]")
+    forks.do("closer.join(20)" if role == "closing" else "q.flush(timeout=20)", timeout=30)
+    sent = forks.do("sent")
+    observer.do(f"got = [q.get(timeout=10) for _ in range({sum(sent) + 5})]", timeout=30)
+    for which in range(2):
+        assert observer.do(f"[n for who, n in got if who == {which}] == list(range({sent[which]}))")
+    assert observer.do("sorted(n for who, n in got if who == 'child')") == list(range(5))
+    assert observer.do("q.qsize()") == 0
+
+
 def test_a_daemon_that_forks_twice_keeps_its_queue(directory, group):
     script = run_script(
         """

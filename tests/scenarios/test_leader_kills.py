@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import signal
 import time
 
 import pytest
 
-from tests.helpers import Clock, eventually, linux_only, lock_holder, open_leader, open_member, scaled, within
+from tests.helpers import (
+    Clock,
+    eventually,
+    linux_only,
+    lock_holder,
+    open_leader,
+    open_member,
+    run_script,
+    scaled,
+    within,
+)
 from tests.scenarios.chaos import Herd
 
 pytestmark = linux_only
@@ -131,6 +143,81 @@ def test_all_dead_at_once_the_next_opener_finds_every_flushed_item(group):
     last.do("items = [q.get(timeout=5) for _ in range(2000)]")
     for number in range(4):
         assert last.do(f"[n for who, n in items if who == {number}] == list(range(500))")
+
+
+def test_fifty_members_that_die_at_once_take_nothing_with_them(group, tmp_path):
+    """Forked children of one process, killed with it; the leader is one of them, and three others go on."""
+    herd = run_script(
+        """
+        # fifty of them die at once
+        import os, sys, time
+        from groupqueue import GroupQueue
+        logs = sys.argv[2]
+        with GroupQueue("another") as q:  # what the first use imports, the children have
+            q.put(q.name)
+            q.get()
+        for n in range(50):
+            if os.fork() == 0:
+                q = GroupQueue(sys.argv[1])
+                log = os.open(f"{logs}/{n}", os.O_CREAT | os.O_WRONLY)
+                said = False
+                number = 0
+                while True:
+                    if n % 2:
+                        q.put((n, number))
+                        q.flush()
+                        os.write(log, f"({n}, {number}),".encode())
+                        number += 1
+                        time.sleep(0.05)
+                    else:
+                        message = q.get_message()
+                        os.write(log, f"{message.obj},".encode())
+                        message.done()
+                    if not said:
+                        said = True
+                        say("works")
+        hear()
+        """,
+        group,
+        tmp_path,
+    )
+    for _ in range(50):
+        herd.expect("works")
+    survivors = [open_member(group) for _ in range(3)]
+    survivors[0].begin("for n in range(500): q.put(('survivor', n)); time.sleep(0.001)\nq.flush()")
+    time.sleep(0.3)
+    os.killpg(herd.pid, signal.SIGKILL)
+    survivors[0].result()
+    drain = """
+        rest = []
+        while True:
+            try: message = q.get_message(timeout=1)
+            except Empty: break
+            rest.append((message.obj, message.attempt))
+            message.done()
+    """
+    for member in survivors[1:]:
+        member.begin(drain)
+    for member in survivors[1:]:
+        member.result()
+    rest = [found for member in survivors[1:] for found in member.do("rest")]
+    put, got = set(), []
+    for n in range(50):
+        # The last one may have been cut off in the midst of being written down.
+        whole = (tmp_path / str(n)).read_text().rpartition(",")[0]
+        told = list(ast.literal_eval(f"[{whole}]"))
+        if n % 2:
+            put.update(told)
+        else:
+            got += told
+    put.update(("survivor", n) for n in range(500))
+    drained = [item for item, _ in rest]
+    assert len(put) > 600
+    assert put <= {*got, *drained}
+    assert len(drained) == len(set(drained))
+    assert len(got) == len(set(got))
+    assert {item for item, attempt in rest if attempt == 1}.isdisjoint(got)
+    assert survivors[0].do("(q.stats().ready, q.stats().in_flight, q.stats().failed)") == (0, 0, 0)
 
 
 def test_the_dead_leader_s_own_items_and_those_granted_to_it_go_to_others(group):

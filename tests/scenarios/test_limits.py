@@ -6,7 +6,16 @@ import os
 import socket
 import time
 
-from tests.helpers import cpu_seconds, eventually, linux_only, open_leader, open_member, run_script
+from tests.helpers import (
+    cpu_seconds,
+    eventually,
+    linux_only,
+    lock_holder,
+    open_leader,
+    open_member,
+    run_script,
+    within,
+)
 
 MIB = 1 << 20
 
@@ -117,3 +126,63 @@ def test_a_leader_that_computes_serves_all_the_same(group):
     member.do("[q.put_many(range(100)) or q.flush() for _ in range(10)]; [q.get(timeout=5) for _ in range(1000)]; None")
     assert time.monotonic() - start < 2.5
     leader.result()
+
+
+@linux_only
+@within(90)
+def test_two_hundred_processes_open_a_group_at_once(directory, group, open_queue):
+    """Forked children of one process, each of which opens the group for itself."""
+    herd = run_script(
+        """
+        # two hundred open a group at once
+        import os, sys
+        from groupqueue import GroupQueue
+        with GroupQueue("another") as q:  # what the first use imports, the children have
+            q.put(q.name)
+            q.get()
+        go, gate = os.pipe()
+        for n in range(200):
+            if os.fork() == 0:
+                os.close(gate)
+                os.read(go, 1)
+                q = GroupQueue(sys.argv[1])
+                q.put(n)
+                q.flush(timeout=60)
+                say("in", n)
+                hear()
+        os.close(gate)
+        hear()
+        """,
+        group,
+    )
+    for _ in range(200):
+        herd.expect("in", timeout=60)
+    q = open_queue(group, mode="client")
+    assert q.wait_for_leader(20)
+    stats = q.stats()
+    assert [member.role for member in stats.members].count("leader") == 1
+    assert lock_holder(directory, group) == stats.leader_pid
+    eventually(lambda: len(q.stats().members) == 201)
+    assert sorted(q.get(timeout=10) for _ in range(200)) == list(range(200))
+    assert q.qsize() == 0
+
+
+@linux_only
+def test_a_group_whose_members_may_have_thirty_two_descriptors_each(group):
+    allowed = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))"
+    leader = open_leader(group)
+    leader.do(allowed)
+    producer, consumer = open_member(group), open_member(group)
+    for member in (producer, consumer):
+        member.do(allowed)
+    for sent in range(2):
+        producer.begin("for n in range(2000): q.put((n, bytes(100)))\nq.flush(timeout=20)")
+        assert consumer.do("[q.get(timeout=10)[0] for _ in range(2000)] == list(range(2000))")
+        producer.result()
+        consumer.begin("q.reply(q.get(timeout=10) + 1)")
+        assert producer.do(f"q.put_wait({sent}, timeout=10)") == sent + 1
+        consumer.result()
+        producer.do("q.put('kept'); q.flush(timeout=10)")
+        if leader.is_alive:
+            leader.kill()
+        assert consumer.do("q.get(timeout=10)") == "kept"

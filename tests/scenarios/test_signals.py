@@ -286,7 +286,7 @@ RAISE_WITHIN_CALLS = """
             value = call()
             allowed = False
             return value
-        except Interrupted:
+        except (Interrupted, Full, Empty):
             return None
         finally:
             allowed = False
