@@ -99,3 +99,11 @@ def test_a_member_that_the_journal_does_not_know_is_told_so(group: Group) -> Non
 def test_a_member_may_say_what_a_member_says_and_nothing_else(group: Group) -> None:
     assert group.broker.understands(m.Want(1, 0, 0))
     assert not group.broker.understands(m.Ack(1))
+
+
+def test_who_is_gone_before_the_step_is_over_is_told_nothing(group: Group) -> None:
+    p = group.member()
+    group.broker.receive(p.peer, p.batch(b"a"), group.now)
+    group.broker.lost(p.member, group.now)
+    group.broker.pump(group.now)
+    assert group.broker.finish_step() == []

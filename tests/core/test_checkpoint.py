@@ -8,7 +8,8 @@ import random
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.checkpoint import Rebuild, to_json
+from groupqueue.core.checkpoint import FORMAT, Rebuild, to_json
+from groupqueue.core.records import Kind
 from groupqueue.core.state import State
 from tests.core.fakes import FakeJournal, check, picture
 from tests.core.lives import A, B, Life, P, Q, random_moves
@@ -115,6 +116,7 @@ def test_a_reply_heard_before_the_checkpoint_stays_heard() -> None:
     life.journal.roll()
     again = life.journal.replay()
     assert list(again.replies) == [second]
+    assert [place.words[0] for place in again.released if place.kind == Kind.REPLY] == [first]
     check(again)
 
 
@@ -128,6 +130,7 @@ def test_a_checkpoint_is_plain_json() -> None:
     life = Life(FakeJournal())
     random_moves(life, random.Random(1), 200)
     state = life.state
+    assert to_json(state)["format"] == FORMAT
     text = json.dumps(to_json(state))
     assert json.loads(text) == json.loads(json.dumps(to_json(state)))
 

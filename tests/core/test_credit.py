@@ -146,7 +146,7 @@ def test_who_waits_no_longer_is_given_nothing(group: Group) -> None:
     for _ in range(3):
         c.get()
     c.want(0)
-    assert given(p) == 4
+    assert len(p.all(m.Credit)) == 1
 
 
 def test_who_never_waited_need_not_take_it_back(group: Group) -> None:
@@ -432,6 +432,26 @@ def test_who_comes_back_tells_what_it_still_has(group: Group) -> None:
     p.hello(credit=1)
     q.want_credit(9)
     assert given(q) == 3
+
+
+def test_what_the_leader_has_accepted_is_not_counted_again_for_who_comes_back(group: Group) -> None:
+    p, q = group.member(), group.member()
+    p.want_credit(2)
+    p.put(*[b"x"] * given(p))
+    p.use_credit(given(p))
+    p.disconnect()
+    p.hello(credit=0)
+    q.want_credit(9)
+    assert given(p) + given(q) == 4
+
+
+def test_who_went_away_waiting_is_given_nothing(group: Group) -> None:
+    p, c = fill(group), group.member()
+    p.want_credit(1)
+    p.disconnect()
+    c.get()
+    c.want(0)
+    assert given(p) == 4
 
 
 def test_what_was_put_and_not_yet_sent_has_its_room(group: Group) -> None:

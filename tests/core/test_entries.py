@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from groupqueue.core import messages as m
 from tests.core.fakes import Group, numbered
 
 
@@ -42,4 +43,6 @@ def test_items_of_one_grant_tell_their_own_attempts(group: Group) -> None:
         c.requeue(c.take(hold=True))
     c.want(6)
     assert [item.attempt for item in c.granted] == [3, 3, 2, 2, 2, 2]
+    assert {item.pid for item in c.granted} == {7001}
+    assert len(c.last(m.Grant).entries) == 2  # type: ignore[union-attr]
     assert c.payloads == numbered(6)

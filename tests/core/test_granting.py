@@ -251,7 +251,7 @@ def test_a_grant_ends_at_its_bytes(group: Group, monkeypatch: pytest.MonkeyPatch
 def test_a_grant_may_be_as_large_as_its_bytes(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(granting, "MAX_GRANT_BYTES", 20)
     p, c = group.member(), group.member()
-    p.put(bytes(4), bytes(8), bytes(8), bytes(1))
+    p.put(bytes(4), bytes(8), bytes(8), bytes(20))
     c.want(4)
     assert [len(item) for item in c.payloads] == [4, 8, 8]
 
@@ -322,6 +322,58 @@ def test_who_has_the_lane_may_be_granted_more_of_it(group: Group) -> None:
     c.want(1)
     c.want(1)
     assert c.payloads == numbered(2)
+
+
+def test_who_has_the_lane_may_be_granted_more_though_others_wait_for_it(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(4))
+    c.want(1)
+    d.want(1)
+    c.want(1)
+    assert (c.payloads, d.payloads) == (numbered(2), [])
+
+
+def test_a_grant_ends_where_the_other_lanes_are_closed(group: Group) -> None:
+    p, q, c, d = (group.member() for _ in range(4))
+    q.put(b"q1", b"q2")
+    d.want(1)
+    p.put(b"p")
+    c.want(3)
+    assert c.payloads == [b"p"]
+
+
+def test_all_who_wait_are_served_in_one_step(group: Group) -> None:
+    p, q, c, d = (group.member() for _ in range(4))
+    c.want()
+    d.want()
+    group.broker.receive(p.peer, p.batch(b"p"), group.now)
+    group.broker.receive(q.peer, q.batch(b"q"), group.now)
+    group.step()
+    assert (c.payloads, d.payloads) == ([b"p"], [b"q"])
+
+
+def test_two_that_wait_share(group: Group) -> None:
+    p, fast, other = group.member(), group.member(), group.member()
+    p.put(b"first")
+    fast.get()
+    fast.want(spent=0.0)
+    other.want()
+    group.broker.receive(p.peer, p.batch(*numbered(3)), group.now)
+    group.broker.receive(p.peer, p.batch(*numbered(3, 3)), group.now)
+    group.step()
+    assert len(fast.granted) == 3
+
+
+def test_a_pace_is_that_of_all_batches_of_a_grant(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a")
+    p.put(b"b")
+    c.want(2)
+    p.put(*numbered(100))
+    c.take()
+    c.take()
+    c.want(spent=0.0)
+    assert len(c.granted) == 16
 
 
 def test_the_lane_is_free_when_its_member_is_gone(group: Group) -> None:

@@ -11,8 +11,9 @@ from tests.core.lives import A, B, Life, P, Q
 
 def test_a_grant_may_take_from_the_middle(life: Life) -> None:
     life.put(P, 5)
+    life.put(P, 2)
     life.grant(A, (3, 1))
-    assert life.ready() == [1, 2, 4, 5]
+    assert life.ready() == [1, 2, 4, 5, 6, 7]
 
 
 # Returns

@@ -7,6 +7,7 @@ import contextlib
 import pytest
 
 from groupqueue.core import messages as m
+from groupqueue.core.records import Kind
 from tests.core.fakes import FakeJournal, Group, Killed
 
 
@@ -146,6 +147,8 @@ def test_a_reply_tells_the_next_leader_whether_its_item_is_finished(group: Group
         c.answer(item, finish=finish)
     group.lead()
     assert group.state.unfinished == (0 if finish else 1)
+    finished = [entry.words for entry in group.journal.ledger if entry.kind == Kind.FINISH]
+    assert finished == ([(item.id, 1)] if finish else [])
 
 
 def test_only_the_reply_to_what_is_durable_waits_for_the_disk(group: Group) -> None:
@@ -157,6 +160,9 @@ def test_only_the_reply_to_what_is_durable_waits_for_the_disk(group: Group) -> N
     before = group.journal.synced
     c.answer(c.get())
     assert group.journal.synced > before > 0
+    synced = group.journal.synced
+    p.put(b"c")
+    assert group.journal.synced == synced
 
 
 def test_hearing_of_what_is_unknown_is_no_error(group: Group) -> None:

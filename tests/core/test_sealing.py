@@ -81,6 +81,15 @@ def test_the_next_leader_waits_no_longer_for_those_who_do_not(group: Group) -> N
     assert c.all(m.Nothing) == [m.Nothing(0)]
 
 
+def test_nobody_waits_for_who_was_away_and_is_back(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.disconnect()
+    p.hello()
+    c.ask("shutdown")
+    c.want()
+    assert c.all(m.Nothing) == [m.Nothing(0)]
+
+
 def test_a_shutdown_at_once_waits_for_nobody(group: Group) -> None:
     slow(group)
     c = group.member()

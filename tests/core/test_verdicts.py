@@ -16,6 +16,11 @@ def test_what_is_done_is_finished_and_settled(group: Group) -> None:
     items = [c.take(hold=True) for _ in range(3)]
     c.done(items[0], items[2], number=4)
     assert list(group.state.held) == [items[1].id]
+    assert p.all(m.Ack) == [m.Ack(3)]
+    p.done(number=1)
+    assert (p.all(m.Ack), p.all(m.Settled)) == ([m.Ack(3)], [m.Settled(1)])
+    p.put(b"more")
+    assert p.all(m.Settled) == [m.Settled(1)]
     assert c.all(m.Settled) == [m.Settled(4)]
 
 
