@@ -61,3 +61,13 @@ def test_that_items_are_answered_outlives_any_number_of_their_replies(monkeypatc
     q.put(b"other")
     group.lead()
     assert group.state.answered == {1, 2, 3}
+
+
+def test_any_number_of_items_that_recovery_found_finished_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_IDS", 2)
+    journal = FakeJournal()
+    state = journal.recover()
+    state.unrecorded += [(item, 1) for item in range(1, 6)]
+    recorder.Recorder(state, journal).finish_unrecorded()
+    assert [entry.words for entry in journal.ledger] == [(1, 1, 2, 1), (3, 1, 4, 1), (5, 1)]
+    assert state.unrecorded == []

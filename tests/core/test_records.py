@@ -287,6 +287,21 @@ def test_of_a_new_segment_nothing_is_noted_as_synced_and_the_room_for_it_is_zero
     assert data[44:] == bytes(20)
 
 
+@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("offset", [64, 72, 1 << 40])
+def test_what_is_noted_as_synced_is_read_again_in_this_segment_and_if_it_is_whole(offset: int, has_begun: bool) -> None:
+    data = bytearray(records.pack_segment_header(SegmentHeader(SegmentKind.ITEMS, NUMBER, 12)))
+    note = records.pack_synced(offset, has_begun, NUMBER)
+    data[records.SYNCED_AT : records.SYNCED_AT + len(note)] = note
+    assert len(data) == records.SEGMENT_HEADER_SIZE
+    assert records.unpack_synced(data, NUMBER) == (offset, has_begun)
+    assert records.unpack_synced(data, NUMBER + 1) is None
+    for at in range(records.SYNCED_AT, records.SYNCED_AT + len(note)):
+        data[at] ^= 1
+        assert records.unpack_synced(data, NUMBER) is None
+        data[at] ^= 1
+
+
 def test_zeros_are_no_header() -> None:
     assert records.unpack_segment_header(bytes(64)) is None
 

@@ -592,6 +592,10 @@ def test_what_was_put_without_credit_settles_no_more_than_was_given(talk: Talk) 
     talk.give_credit(1)
     talk.hear(m.Ack(3))
     assert talk.claimed == 0
+    talk.put(b"d")
+    talk.collect()
+    talk.hear(m.Ack(4))
+    assert talk.claimed == 0
     talk.give_credit(2)
     assert talk.claimed == 2
 
@@ -679,6 +683,11 @@ def test_who_has_a_callback_is_called_by_somebody_else(talk: Talk) -> None:
     talk.hear(m.Reply(1, m.REPLY_VALUE, b""))
     assert called == []
     assert list(talk.session.completed) == [call]
+    other = Call(called.append)
+    talk.put(b"b", call=other)
+    talk.collect()
+    talk.hear(m.Reply(2, m.REPLY_VALUE, b""))
+    assert list(talk.session.completed) == [call, other]
 
 
 def test_a_call_is_withdrawn_until_the_leader_has_said_what_became_of_it(talk: Talk) -> None:
