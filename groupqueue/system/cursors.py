@@ -49,9 +49,7 @@ class MemberFile:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
             if isinstance(error, OSError) and is_full(error):
-                text = (
-                    f"cannot make a member's file in {folder}: {error.strerror}; free some room there"
-                )
+                text = f"cannot make a member's file in {folder}: {error.strerror}; free some room there"
                 raise OSError(error.errno, text) from error
             raise
         self.words = memoryview(self._map)[:_RING_AT].cast("Q")
