@@ -24,6 +24,7 @@ from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION
 from groupqueue.core.outbox import Verdict
 from groupqueue.holdings import Holdings
+from groupqueue.interrupts import is_interrupt
 from groupqueue.options import Options
 from groupqueue.standing import Role, Standing
 from groupqueue.system import forking
@@ -312,7 +313,10 @@ class Member:
         self._run(partial(self._step, events))
 
     def _run(self, step: Callable[[], None]) -> None:
-        """Runs a step of the role under the lock; what it raises is the role's crash. Beneath a step: does nothing."""
+        """Runs a step of the role under the lock; what it raises is the role's crash. Beneath a step: does nothing.
+
+        What a signal handler raises in the midst of it drops the role too, and is its caller's to see.
+        """
         me = get_ident()
         if self._busy == me:
             return
@@ -320,11 +324,11 @@ class Member:
             try:
                 self._busy = me
                 step()
-            except Exception as error:
-                self._standing.crash(error)
             except BaseException as error:
-                self._standing.crash(error)
-                raise
+                interrupted = is_interrupt(error)
+                self._standing.crash(error, interrupted)
+                if interrupted:
+                    raise
             finally:
                 self._busy = 0
         if self._logs or self.session.completed:

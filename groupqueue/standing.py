@@ -324,20 +324,25 @@ class Standing:
         except GroupMismatchError:
             return Membership.join(self.paths, None)
 
-    def crash(self, error: BaseException) -> None:
-        """Something unexpected happened in the role: it is dropped, and won again by recovery."""
+    def crash(self, error: BaseException, interrupted: bool) -> None:
+        """Something unexpected happened in the role: it is dropped, and won again by recovery.
+
+        Nothing is wrong with a role that was only interrupted.
+        """
         if self.role is Role.CLOSED:
             return
-        if isinstance(error, GroupVersionError):
+        if interrupted:
+            pass
+        elif isinstance(error, GroupVersionError):
             if self._warned_of != str(error):
                 self._warned_of = str(error)
                 self._log(logging.ERROR, str(error))
-        elif isinstance(error, Exception):
+        else:
             self._log(logging.ERROR, f"the role of {self.role.value} crashed and starts anew: {error!r}", error)
         try:
             self.become_candidate()
         finally:
-            if isinstance(error, Exception):
+            if not interrupted:
                 self._retry.crashed()
 
     def _reset_selector(self) -> None:

@@ -12,6 +12,7 @@ from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.exceptions import DecodeError, Empty, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.incoming import Incoming, check_count
+from groupqueue.interrupts import is_interrupt
 from groupqueue.message import Message
 from groupqueue.system.deadline import Deadline
 
@@ -47,6 +48,8 @@ class Getting(Incoming[T], Blocking[T]):
                     raise
                 if not isinstance(error, LookupError):
                     raise
+                if error.__cause__ is not None and is_interrupt(error.__cause__):
+                    raise error.__cause__ from None
         return self._receive(block, timeout)  # type: ignore[no-any-return]
 
     def get_nowait(self) -> T:
@@ -158,8 +161,9 @@ class Getting(Incoming[T], Blocking[T]):
                 found.append(obj)
                 if inbox.words[ATTENTION]:
                     member.answer_attention()
-        except LookupError:
-            pass
+        except LookupError as error:
+            if error.__cause__ is not None and is_interrupt(error.__cause__):
+                raise error.__cause__ from None
         except BaseException:
             if obj is not _NOTHING and len(found) == had:
                 found.append(obj)

@@ -17,6 +17,7 @@ from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError
 from groupqueue.face.endings import Endings, text_of
 from groupqueue.face.handle import Handle, T
+from groupqueue.interrupts import is_interrupt
 from groupqueue.message import Message
 
 
@@ -59,6 +60,9 @@ class Incoming(Handle[T]):
 
     def _cannot_decode(self, item: Item) -> NoReturn:
         assert item.error is not None
+        if is_interrupt(item.error):
+            self._member.drop_hand()
+            raise item.error
         text = f"{type(item.error).__name__}: {text_of(item.error)}"
         reason = f"cannot be decoded: {text}"
         self._member.inbox.in_hand.pop(get_ident(), None)

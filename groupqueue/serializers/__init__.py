@@ -23,6 +23,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
+from groupqueue.interrupts import is_interrupt
 from groupqueue.serializers import byvalue
 
 __all__ = ["DefaultSerializer", "Serializer", "default_serializer"]
@@ -75,7 +76,9 @@ class DefaultSerializer:
             data = _dumps(obj, 5)
         except MemoryError:
             raise
-        except Exception as exc:  # noqa: BLE001 - the program's code runs in there
+        except Exception as exc:
+            if is_interrupt(exc):
+                raise
             return byvalue.dumps(obj, exc)
         # Asking for one byte first costs 20 ns where a search costs 90, and most small items refer to no global.
         if len(data) < _LARGE:

@@ -19,6 +19,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from groupqueue.exceptions import PicklingError
+from groupqueue.interrupts import is_interrupt
 from groupqueue.serializers import rebuild
 from groupqueue.serializers.blame import Refused, explain
 from groupqueue.serializers.classes import class_reduction, member_reduction
@@ -154,6 +155,8 @@ def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot
     except (RecursionError, MemoryError, Refused):
         raise
     except Exception as exc:
+        if is_interrupt(exc):
+            raise
         raise Refused(obj if pickler.current is None else pickler.current) from exc
     return file.getvalue()
 
