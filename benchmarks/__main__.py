@@ -123,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="what the bars need only, short: under three minutes")
     parser.add_argument("--only", action="append", metavar="PATTERN", help="cases whose name matches; may be repeated")
     parser.add_argument("--rounds", type=_rounds, help=f"default {ROUNDS}, {QUICK_ROUNDS} with --quick")
-    parser.add_argument(
-        "--out", metavar="DIR", help="default docs/measurements; a part: benchmarks/partial"
-    )
+    parser.add_argument("--out", metavar="DIR", help="default docs/measurements; a part: benchmarks/partial")
     parser.add_argument("--list", action="store_true", help="the cases and who takes part in each")
     return parser
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
+from groupqueue.system.segments import Segment
 from tests.cli.test_look import of_another_version
 from tests.helpers import eventually, open_leader, open_member
 
@@ -89,7 +91,7 @@ def test_a_journal_of_another_version(group, directory, diagnose):
     assert "ready" not in found
 
 
-def test_a_journal_that_cannot_be_read(group, directory, diagnose):
+def test_a_link_in_the_place_of_a_part_of_the_journal(group, directory, diagnose):
     member = open_leader(group)
     member.do("q.put(1); q.flush()")
     member.kill()
@@ -98,7 +100,21 @@ def test_a_journal_that_cannot_be_read(group, directory, diagnose):
     path.symlink_to("moved")
     found = diagnose()
     assert found["status"] == 1
-    assert "cannot be read" in found["named"]["journal"]["text"]
+    assert path.name in found["named"]["damage"]["text"]
+
+
+def test_a_journal_that_cannot_be_read(group, directory, diagnose, monkeypatch):
+    member = open_leader(group)
+    member.do("q.put(1); q.flush()")
+    member.kill()
+
+    def fail(path, number):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    monkeypatch.setattr(Segment, "open", fail)
+    found = diagnose()
+    assert found["status"] == 1
+    assert "cannot be read: Input/output error" in found["named"]["journal"]["text"]
 
 
 def test_the_failed_list_until_it_is_put_back(group, diagnose):
