@@ -111,6 +111,14 @@ class Terminal:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the process has ended by then."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait(self, timeout: float = PATIENCE) -> int:
         """Its exit status."""
         try:

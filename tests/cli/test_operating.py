@@ -35,6 +35,9 @@ def test_clear_asks(answer, status, left, group):
     screen = Terminal("clear", group)
     screen.expect(f"Remove 3 item.* from group {group!r}.*y/N")
     screen.type(answer)
+    if answer == "\x03" and not screen.ends_within(5):
+        # It came between the interpreter's last look for one and its read, which no program can help: once more, then.
+        screen.type(answer)
     assert screen.wait() == status
     assert leader.do("q.qsize()") == left
     assert "Traceback" not in screen.text
