@@ -28,7 +28,7 @@ def _handlers() -> set[CodeType]:
         if not callable(handler):
             continue
         handler = getattr(handler, "func", handler)
-        for called in (handler, vars(type(handler)).get("__call__")):
+        for called in (handler, type(handler).__call__):
             code = getattr(getattr(called, "__func__", called), "__code__", None)
             if isinstance(code, CodeType):
                 found.add(code)
