@@ -243,17 +243,12 @@ class Guests:
 
     def _retry_stalled(self, time: float) -> None:
         for guest in list(self._stalled):
-            guest.questions = 0
             try:
-                while guest.backlog and guest.peer is not None:
-                    self._receive(guest, guest.peer, guest.backlog[0], time)
-                    guest.backlog.popleft()
+                self._catch_up(guest, time)
             except NoRoom:
                 continue
             except _Later:
                 self._asking.append(guest)
-            except WireError as error:
-                self._refuse(guest, error)
             if guest in self._stalled:
                 self._stalled.remove(guest)
                 self._watch(guest)
@@ -263,20 +258,25 @@ class Guests:
         """Hears what a guest said behind many questions, as far as it reads the answers."""
         if guest.connection.queued >= QUEUE_LIMIT:
             return
+        try:
+            self._catch_up(guest, time)
+        except _Later:
+            return
+        except NoRoom:
+            self._stall(guest)
+        if guest in self._asking:
+            self._asking.remove(guest)
+            self._watch(guest)
+
+    def _catch_up(self, guest: Guest, time: float) -> None:
+        """Hears what waits, in order. Raises NoRoom or _Later before what has to wait on."""
         guest.questions = 0
         try:
             while guest.backlog and guest.peer is not None:
                 self._receive(guest, guest.peer, guest.backlog[0], time)
                 guest.backlog.popleft()
-        except _Later:
-            return
-        except NoRoom:
-            self._stall(guest)
         except WireError as error:
             self._refuse(guest, error)
-        if guest in self._asking:
-            self._asking.remove(guest)
-            self._watch(guest)
 
     # Ends
 
