@@ -13,23 +13,25 @@ from tests.core.fakes import FakeJournal, Group, check, picture
 from tests.core.lives import Life
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="package")
 def directory() -> None:
     """No test here has a directory."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="package")
 def _scripts() -> None:
     """Nor processes."""
 
 
-@pytest.fixture(autouse=True)
-def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="package")
+def _no_world() -> Iterator[None]:
     def refuse(*args: Any, **kwargs: Any) -> None:
         pytest.fail("a test of the core waits, or starts a thread")
 
-    monkeypatch.setattr(time, "sleep", refuse)
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", refuse)
+        patch.setattr(threading.Thread, "start", refuse)
+        yield
 
 
 @pytest.fixture

@@ -485,13 +485,16 @@ def check(state: State) -> None:
     where: dict[int, str] = {}
     alive: dict[int, int] = {}
 
-    def found(item: int, place: str, batch: Any) -> None:
-        assert item not in where, f"item {item} is {where[item]} and {place}"
-        where[item] = place
-        assert batch.first_id <= item < batch.first_id + batch.count, f"item {item} is not of its batch"
-        assert state.batches.get(batch.first_id) is batch, f"item {item} ({place}) is of a batch that is finished"
-        assert state.find(item) is batch
-        alive[batch.first_id] = alive.get(batch.first_id, 0) + 1
+    def found(first: int, count: int, place: str, batch: Any) -> None:
+        items = range(first, first + count)
+        twice = where.keys() & items
+        assert not twice, f"items {twice} are {place} and elsewhere: {[where[item] for item in twice]}"
+        where.update(dict.fromkeys(items, place))
+        end = batch.first_id + batch.count
+        assert batch.first_id <= first < first + count <= end, f"items {items} are not of their batch"
+        assert state.batches.get(batch.first_id) is batch, f"items {items} ({place}) are of a batch that is finished"
+        assert state.find(first) is state.find(items[-1]) is batch
+        alive[batch.first_id] = alive.get(batch.first_id, 0) + count
 
     ready = 0
     untaken: dict[int, dict[int, int]] = {}
@@ -503,8 +506,7 @@ def check(state: State) -> None:
             assert run.batch.producer == producer
             last = run.first + run.count - 1
             ready += run.count
-            for item in range(run.first, run.first + run.count):
-                found(item, "ready", run.batch)
+            found(run.first, run.count, "ready", run.batch)
     for member, grants in state.grants.items():
         positions = 0
         for run in grants.runs:
@@ -513,13 +515,12 @@ def check(state: State) -> None:
             if run.batch is not None:
                 lane_of = untaken.setdefault(run.batch.producer, {})
                 lane_of[member] = lane_of.get(member, 0) + run.count
-                for item in range(run.first, run.first + run.count):
-                    found(item, f"granted to {member}", run.batch)
+                found(run.first, run.count, f"granted to {member}", run.batch)
         assert grants.end - grants.taken == positions
     for item, held in state.held.items():
-        found(item, f"held by {held.member}", held.batch)
+        found(item, 1, f"held by {held.member}", held.batch)
     for item, failed in state.failed.items():
-        found(item, "failed", failed.batch)
+        found(item, 1, "failed", failed.batch)
     assert state.lanes.ready == ready
     assert state.lanes.untaken == sum(sum(lane.values()) for lane in untaken.values())
     assert {producer: lane.untaken for producer, lane in state.lanes.by_producer.items() if lane.untaken} == untaken

@@ -24,10 +24,10 @@ def test_what_is_held_is_told_by_the_ring_also_around_its_end(group: Group) -> N
     p, c = group.member(), group.member()
     total = 0
     held = []
-    while total < 3 * RING:
-        p.put(*numbered(1500))
-        c.want(1500)
-        total += 1500
+    while total < RING + 1000:
+        p.put(*numbered(1000))
+        c.want(1000)
+        total += 1000
         while c.granted:
             hold = len(c.granted) % 100 == 7
             item = c.take(hold)

@@ -22,7 +22,7 @@ from groupqueue.core.broker import Broker
 from groupqueue.core.inbox import RING, TAKEN
 from groupqueue.core.wire import HEADER, FrameReader, WireError, encode
 from tests.core.fakes import LEADER_PID, FakeMember, Group, check, picture
-from tests.core.test_wire import MESSAGES, plain
+from tests.formats.test_wire import MESSAGES, plain
 
 LIMIT = 1 << 16
 GUEST = 66
