@@ -9,7 +9,7 @@ README = HERE / "README.md"
 
 CLI = ["click>=8.1", "rich>=13"]
 UVLOOP = ["uvloop>=0.19; platform_python_implementation == 'CPython'"]
-OTHERS = ["gunicorn>=22", "loguru>=0.7.2", "tqdm>=4.66"]
+OTHERS = ["gunicorn>=22", "loguru>=0.7.2", "tqdm>=4.66", "uvicorn>=0.30"]
 TEST = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", *CLI, *OTHERS, *UVLOOP]
 LINT = ["ruff>=0.11"]
 TYPES = ["mypy>=1.15", "pyright[nodejs]>=1.1.390", *CLI]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.compat.browser import fetch
 from tests.helpers import Script, eventually
 
 pytest.importorskip("gunicorn", reason="gunicorn is not installed")
@@ -27,19 +27,6 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [answer.encode()]
 """
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 @pytest.fixture(params=[(), ("--preload",)], ids=["opened in each worker", "opened before the fork"])
@@ -59,14 +46,6 @@ def has_control_socket():
     from gunicorn import config
 
     return any(setting.name == "control_socket_disable" for setting in config.KNOWN_SETTINGS)
-
-
-def fetch(path, page):
-    connection = Connection(path)
-    connection.request("GET", page)
-    text = connection.getresponse().read().decode()
-    connection.close()
-    return text
 
 
 def test_workers_of_a_server_share_a_queue(server, open_queue):
