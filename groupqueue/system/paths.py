@@ -51,7 +51,9 @@ class GroupPaths:
 def check_name(name: object) -> str:
     """The name, if it is one; else ValueError (TypeError for what is no str)."""
     if not isinstance(name, str):
-        raise TypeError(f"a group's name is a str, not {type(name).__name__}")
+        # Queue(10), as multiprocessing has it.
+        bound = f"; as a bound it is maxsize={name}" if type(name) is int else ""
+        raise TypeError(f"a group's name is a str, not {type(name).__name__}{bound}")
     if not _NAME.fullmatch(name) and not _ANONYMOUS.fullmatch(name):
         raise ValueError(f"{name!r} is not a group's name: 1 to 128 of A-Z a-z 0-9 . _ - and no dot in front")
     return name
@@ -157,7 +159,10 @@ def find_fault(path: str) -> Fault | None:
         )
     if found.st_mode & 0o077:
         mode = f"has mode {stat.S_IMODE(found.st_mode):04o}"
-        return Fault(errno.EPERM, mode, f"others could reach in: chmod 700 {path}")
+        # /tmp is meant for all: root is not to be told to close it.
+        is_shared = found.st_mode & stat.S_ISVTX
+        remedy = "name a folder of its own inside it" if is_shared else f"chmod 700 {path}"
+        return Fault(errno.EPERM, mode, f"others could reach in: {remedy}")
     kind = file_system(path)
     if kind in _REMOTE:
         return Fault(

@@ -47,6 +47,11 @@ def test_a_name_is_a_str(name: Any) -> None:
         check_name(name)
 
 
+def test_a_bound_in_the_place_of_the_name_is_told_where_it_goes() -> None:
+    with pytest.raises(TypeError, match="a str, not int; as a bound it is maxsize=10"):
+        check_name(10)
+
+
 def test_the_name_of_an_anonymous_group_is_one_too() -> None:
     assert check_name(".anon-0123456789abcdef")
     assert GroupPaths("/d", ".anon-0123456789abcdef").is_anonymous
@@ -110,6 +115,15 @@ def test_a_directory_that_others_can_reach_into_is_refused(directory: str, mode:
         make_directory(path, "jobs")
     assert "'jobs'" in str(caught.value)
     assert caught.value.errno == errno.EPERM
+
+
+def test_nobody_is_told_to_close_a_directory_that_is_for_all(directory: str) -> None:
+    path = os.path.join(directory, "tmp")
+    os.mkdir(path)
+    os.chmod(path, 0o1777)
+    with pytest.raises(GroupDirectoryError, match=f"{path} has mode 1777.*inside it") as caught:
+        make_directory(path, "jobs")
+    assert "chmod" not in str(caught.value)
 
 
 def test_a_symbolic_link_is_refused(directory: str) -> None:
