@@ -36,7 +36,8 @@ class GroupQueue(Putting[T], Getting[T], Operating[T], Opening[T]):
     `name`: 1 to 128 of ``A-Z a-z 0-9 . _ -``, no dot in front; None is an anonymous group, passed on by fork or pickle.
     `maxsize`: the bound of the whole group in items; 0 or less is unbounded, None takes what the group has.
     `mode`: "dual" puts, gets and stands for election; "client" never leads; "master" never puts.
-    `delivery`: "shared" competes for every item; "leader" gets only while this member leads.
+    `delivery`: "shared" competes for every item; "leader" gets only while this member leads, so whoever does not get
+    opens the group with mode="client".
     `directory`: where groups live; default ``$GROUPQUEUE_DIR``, else ``/tmp/groupqueue-<uid>``.
     `serializer`: an object with ``dumps(obj) -> bytes`` and ``loads(bytes-like) -> obj``.
     `max_item_bytes`: a larger item is a ValueError in put.

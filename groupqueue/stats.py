@@ -23,10 +23,11 @@ class MemberInfo(NamedTuple):
 class Stats:
     """The operators' view, as `GroupQueue.stats()` returns it.
 
-    `leader_pid` is None when no leader answered, and the rest is what the directory tells. `ready` counts the items
-    that a get could still return, `in_flight` those held by a consumer and unfinished, `failed` those on the failed
-    list; `bytes` is the payload of all of them and of replies under way. `lost` counts items that a damaged journal
-    lost.
+    `leader_pid` is None when no leader answered, and the rest is what the directory tells; `members` is empty then.
+    `epoch` counts the leaders that there have been. `ready` counts the items that a get could still return, `in_flight`
+    those held by a consumer and unfinished, `failed` those on the failed list; `bytes` is the payload of all of them
+    and of replies under way. `total_put` and `total_finished` count from the group's beginning, `lost` the items that a
+    damaged journal lost.
 
         stats = q.stats()
         print(f"{stats.ready} wait, {stats.in_flight} are worked on, {len(stats.members)} members")

@@ -22,6 +22,8 @@ from groupqueue.system import forking, holders
 from groupqueue.system.locks import try_lock
 from groupqueue.system.paths import GroupPaths
 
+__all__ = ["TestGroups"]
+
 Q = TypeVar("Q", bound=GroupQueue[Any])
 
 GRACE = 2.0

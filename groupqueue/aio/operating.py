@@ -54,7 +54,7 @@ class Operating(Looking[T], Awaiting[T]):
     async def clear(self) -> int:
         """Removes every item that nobody has got; returns how many. A put_wait for one of them raises ConsumerLost.
 
-        Raises ValueError on a closed queue.
+        Waits until somebody leads. Raises ValueError on a closed queue.
 
             removed = await q.clear()
         """
@@ -94,7 +94,7 @@ class Operating(Looking[T], Awaiting[T]):
     async def requeue_failed(self) -> int:
         """Puts every item of the failed list back to its place; returns how many.
 
-        Raises ValueError on a closed queue.
+        Waits until somebody leads. Raises ValueError on a closed queue.
 
             count = await q.requeue_failed()
         """
@@ -104,7 +104,7 @@ class Operating(Looking[T], Awaiting[T]):
         """Shuts the whole group down: puts raise QueueShutDown everywhere, gets do once the queue is drained.
 
         With `immediate` what is queued is dropped and gets raise at once. The group revives when it is opened with no
-        member alive. Raises ValueError on a closed queue.
+        member alive. Waits until somebody leads. Raises ValueError on a closed queue.
 
             await q.shutdown()
         """

@@ -54,7 +54,7 @@ class Operating(Looking[T], Blocking[T]):
     def clear(self) -> int:
         """Removes every item that nobody has got; returns how many. A put_wait for one of them raises ConsumerLost.
 
-        Raises ValueError on a closed queue.
+        Waits until somebody leads. Raises ValueError on a closed queue.
 
             removed = q.clear()
         """
@@ -96,7 +96,7 @@ class Operating(Looking[T], Blocking[T]):
     def requeue_failed(self) -> int:
         """Puts every item of the failed list back to its place; returns how many.
 
-        Raises ValueError on a closed queue.
+        Waits until somebody leads. Raises ValueError on a closed queue.
 
             count = q.requeue_failed()
         """
@@ -106,7 +106,7 @@ class Operating(Looking[T], Blocking[T]):
         """Shuts the whole group down: puts raise ShutDown everywhere, gets do once the queue is drained.
 
         With `immediate` what is queued is dropped and gets raise at once. The group revives when it is opened with no
-        member alive. Raises ValueError on a closed queue.
+        member alive. Waits until somebody leads. Raises ValueError on a closed queue.
 
             q.shutdown()
         """

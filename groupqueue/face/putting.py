@@ -143,9 +143,9 @@ class Putting(Outgoing[T], Blocking[T]):
         return self._result(call, timeout)
 
     def put_future(self, obj: T) -> Future[Any]:
-        """As put_wait, but returns a `concurrent.futures.Future` at once; cancelling it withdraws the item.
+        """As put_wait, but returns a `concurrent.futures.Future`; cancelling it withdraws the item.
 
-        What put_wait would raise for the consumer, the future does. Raises as put does.
+        What put_wait would raise for the consumer, the future does. Waits for room as put does, and raises as put does.
 
             futures = [q.put_future(n) for n in range(10)]
             answers = [future.result(timeout=5) for future in futures]
