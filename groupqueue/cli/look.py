@@ -11,8 +11,9 @@ from typing import Any
 
 from groupqueue.cli import Problem, say
 from groupqueue.cli.viewer import Sight, Viewer, others
+from groupqueue.exceptions import GroupDirectoryError
 from groupqueue.system.deadline import Deadline
-from groupqueue.system.paths import GroupPaths, check_directory, resolve_directory
+from groupqueue.system.paths import GroupPaths, check_directory, find_fault, resolve_directory
 
 COLUMNS = ("leader", "epoch", "ready", "in flight", "failed", "put", "finished", "members")
 
@@ -90,7 +91,9 @@ def ls(directory: str | None, as_json: bool) -> int:
 def group_names(directory: str) -> list[str]:
     """The groups of a directory that have a name, in order; none if there is no directory."""
     try:
-        check_directory(directory, "(all)")
+        fault = find_fault(directory)
+        if fault is not None:
+            raise GroupDirectoryError(fault.errno, f"the directory {directory} {fault.problem}; {fault.remedy}")
         return sorted(
             entry.name
             for entry in os.scandir(directory)

@@ -85,4 +85,6 @@ def test_a_directory_that_others_may_enter_is_refused(argv, tmp_path, capsys):
     said = capsys.readouterr()
     assert said.err.startswith(f"groupqueue {argv[0]}: ")
     assert "0755" in said.err
+    assert ("group 'jobs'" in said.err) == ("jobs" in argv)
+    assert "(all)" not in said.err
     assert list(tmp_path.iterdir()) == []
