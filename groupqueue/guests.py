@@ -25,6 +25,7 @@ from groupqueue.system.deadline import now
 from groupqueue.system.transport import SCRATCH, Closed, Connection, Listener
 
 RETRY_FULL = 0.05
+DISK_FULL = "the disk is full: puts wait until there is room again"
 RETRY_ACCEPT = 0.1
 READS_PER_TURN = 8
 QUEUE_LIMIT = 16 * 1024 * 1024
@@ -236,7 +237,7 @@ class Guests:
     def _stall(self, guest: Guest) -> None:
         if guest not in self._stalled:
             if not self._stalled:
-                self._log(logging.WARNING, "the disk is full: puts wait until there is room again")
+                self._log(logging.WARNING, DISK_FULL)
             self._stalled.append(guest)
         self._retry_at = now() + RETRY_FULL
         self._plan()

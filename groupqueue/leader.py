@@ -22,7 +22,7 @@ from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.session import Session
 from groupqueue.departed import FIRST_LOOK, Departed
-from groupqueue.guests import RETRY_FULL, Guests
+from groupqueue.guests import DISK_FULL, RETRY_FULL, Guests
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.deadline import now
 from groupqueue.system.journal import Journal
@@ -34,6 +34,9 @@ from groupqueue.system.unsynced import SyncError
 
 HOUSEKEEPING = 2.0
 RETRY_SYNC = 0.25
+
+OVERTAKES = {m.Want, m.Taken, m.Return}
+"""What gets say does not wait behind our own puts for room on the disk: gets are what makes room there."""
 
 
 class SteppedDown(Exception):
@@ -201,12 +204,14 @@ class Leader:
     def _hear_local(self, message: m.Message, time: float) -> None:
         if self._local is None:
             return
-        if self._local_backlog:
+        if self._local_backlog and type(message) not in OVERTAKES:
             self._local_backlog.append(message)
             return
         try:
             self._broker.receive(self._local, message, time)
         except NoRoom:
+            if not self._local_backlog:
+                self._log(logging.WARNING, DISK_FULL)
             self._local_backlog.append(message)
             self._retry_at = time + RETRY_FULL
 

@@ -105,6 +105,26 @@ def test_a_full_disk_is_backpressure_and_everything_accepted_comes_out(small_dis
 
 
 @root_only
+def test_the_only_process_gets_what_is_in_front_of_its_own_puts_that_wait_for_room(small_disk, group):
+    only = open_member(group, directory=small_disk)
+    only.do("""
+        accepted = 0
+        try:
+            while accepted < 8000:
+                q.put((accepted, b"x" * 65536), timeout=0.7)
+                accepted += 1
+        except Full:
+            pass
+    """)
+    accepted = only.do("accepted")
+    assert 100 < accepted < 8000
+    assert only.do("q.stats().ready") < accepted
+    assert only.do(f"[q.get(timeout=5)[0] for _ in range({accepted})]", timeout=40) == list(range(accepted))
+    assert only.do("q.stats().ready") == 0
+    assert "the disk is full" in only.stderr
+
+
+@root_only
 def test_a_disk_that_somebody_else_fills_stops_no_get(small_disk, group):
     leader = open_leader(group, directory=small_disk)
     leader.do("q.put_many(range(1000)); q.flush()")
