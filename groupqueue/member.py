@@ -40,6 +40,7 @@ MAX_UNACKED_BYTES = 16 * 1024 * 1024
 MAX_UNACKED = 100_000
 BATCH = 256
 PUSH_INTERVAL = 0.0005
+TICK = 0.0005
 LINGER_WARNING = 3.0
 
 
@@ -74,6 +75,8 @@ class Member:
         self._busy = 0
         self.put_lock = threading.RLock()
         self.armed = False
+        self._ticking = False
+        self._seen = 0
         self.pushed_at = 0.0
         self.backed_up = False
         self._polls: set[object] = set()
@@ -108,7 +111,7 @@ class Member:
 
     @property
     def is_bounded(self) -> bool:
-        return self._standing.membership.terms.maxsize > 0
+        return self.session.is_bounded
 
     @property
     def is_used(self) -> bool:
@@ -162,7 +165,18 @@ class Member:
                 return
 
     def arm(self) -> None:
-        """Has what is pending sent soon by another thread."""
+        """Has what is pending sent soon by another thread: at once if it sleeps, or when it looks next.
+
+        In a stream of puts it looks every TICK seconds. To be woken for each batch would cost a system call, and, which
+        is far more, the interpreter's lock.
+        """
+        self.armed = True
+        if not self._ticking:
+            self._ticking = True
+            self._standing.wakeup.set()
+
+    def wake(self) -> None:
+        """Has whoever polls look at once."""
         self.armed = True
         self._standing.wakeup.set()
 
@@ -294,8 +308,9 @@ class Member:
         if timer is not None:
             left = max(timer - now(), 0.0)
             timeout = left if timeout is None else min(timeout, left)
-        if self.outbox.pending or self.outbox.verdicts:
-            timeout = 0.0
+        tick = self._until_tick()
+        if tick is not None:
+            timeout = tick if timeout is None else min(timeout, tick)
         token = object()
         try:
             self._polls.add(token)
@@ -311,6 +326,17 @@ class Member:
             if self._standing.role is Role.CLOSED:
                 self._close_wakeup()
         self._run(partial(self._step, events))
+
+    def _until_tick(self) -> float | None:
+        """How long a poll may last for the sake of what is put meanwhile; None if who puts wakes us."""
+        outbox = self.outbox
+        if self._ticking:
+            if self.armed or outbox.said != self._seen:
+                self._seen = outbox.said
+                return TICK
+            # Before what follows is looked at: who appends after that finds that it must wake us.
+            self._ticking = False
+        return 0.0 if self.armed or outbox.pending or outbox.verdicts else None
 
     def _run(self, step: Callable[[], None]) -> None:
         """Runs a step of the role under the lock; what it raises is the role's crash. Beneath a step: does nothing.

@@ -69,6 +69,7 @@ class Standing:
         self.inbox = Inbox(self.file.words, self.file.ring)
         self.outbox = Outbox(options.max_attempts, options.durable)
         self.session = Session(self.file.member, os.getpid(), options.mode, self.outbox, self.inbox, self.file.words)
+        self.session.is_bounded = membership.terms.maxsize > 0
         try:
             self.wakeup = Wakeup()
             self.selector = selectors.DefaultSelector()
@@ -311,11 +312,12 @@ class Standing:
         self.become_candidate()
         with self.inbox_lock:
             self.session.rename(file.member)
+            self.session.is_bounded = self.membership.terms.maxsize > 0
             left = self._use_words(file.words, file.ring)
             self.file.remove()
             self.file = file
         if keep:
-            self.outbox.pending[:0] = [(payload, None) for payload, _ in left]
+            self.outbox.pending[:0] = [payload for payload, _ in left]
 
     def _join_again(self) -> Membership:
         """With the bound that the group had, unless somebody has made it anew with another."""

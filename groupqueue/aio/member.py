@@ -35,7 +35,7 @@ class LoopMember(Member):
     def push(self, wait: bool = False) -> None:  # noqa: ARG002  # there is nothing to wait for
         """Has what is pending sent by another thread, at once."""
         if not self.armed:
-            self.arm()
+            self.wake()
 
     def answer_attention(self) -> None:
         self.soon(self._answer_attention)

@@ -27,7 +27,7 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
 
         def on_signal(_: int, __: object) -> None:
             stop.set()
-            member.arm()
+            member.wake()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, on_signal)

@@ -17,6 +17,9 @@ from groupqueue.core import messages as m
 
 TAKEN, SETTLED, ATTENTION, CREDITED, OPENED = 0, 1, 2, 3, 4
 RING = 4096
+COPIED = 4096
+"""Bytes: items that are no longer on the average are copied. To make a view of each, and to read through it, takes half a
+microsecond more."""
 
 
 class Item(NamedTuple):
@@ -45,13 +48,10 @@ class _Chunk:
         self.pid = entry.pid
         self.position = position
         self.index = 0
-        payload = memoryview(entry.payload)
-        start = 0
-        slices = []
-        for end in accumulate(memoryview(entry.sizes).cast("I")):
-            slices.append(payload[start:end])
-            start = end
-        self.slices = slices
+        payload = entry.payload
+        data = bytes(payload) if len(payload) <= COPIED * entry.count else memoryview(payload)
+        bounds = list(accumulate(memoryview(entry.sizes).cast("I"), initial=0))
+        self.slices: list[m.Buffer] = [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
 
 
 class Inbox:
@@ -154,6 +154,43 @@ class Inbox:
         chunk.index = following
         self.words[TAKEN] = position
         return obj
+
+    def take_together(self, decode: Callable[[Any], Any], most: int, found: list[Any]) -> Exception | None:
+        """Appends up to `most` plain items of one entry to `found`. They are taken when the last of them is decoded.
+
+        So who dies in the midst has taken none, and `OPENED` tells which of them it died of. What a decoder raises ends
+        them, and is returned; that item is not taken. Appends nothing where `take` must see to the next item.
+        """
+        chunks = self._chunks
+        chunk = self._current()
+        if chunk is None or chunk.flags & m.WANTS_REPLY or self._ring_used:
+            return None
+        words = self.words
+        index = chunk.index
+        opened = chunk.position + index
+        failure: Exception | None = None
+        objects: list[Any] = []
+        self.is_decoding = True
+        try:
+            for payload in chunk.slices[index : index + most]:
+                opened += 1
+                words[OPENED] = opened
+                objects.append(decode(payload))
+                if words[ATTENTION]:
+                    break
+        except Exception as error:
+            failure = error
+            words[OPENED] = 0
+        finally:
+            self.is_decoding = False
+        following = index + len(objects)
+        position = chunk.position + following
+        if chunk.index != index or chunks is not self._chunks:
+            return failure
+        found += objects
+        chunk.index = following
+        words[TAKEN] = position
+        return failure
 
     def rebind(self, words: memoryview, ring: memoryview) -> list[tuple[bytes, int]]:
         """The member's file is another one. Returns what had not been taken, as (payload, flags), and holds nothing."""

@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from zlib import crc32
 
 from groupqueue.core import messages as m
@@ -46,7 +46,8 @@ class Verdict(NamedTuple):
     body: bytes = b""
 
 
-Entry = tuple[Payload, "Call | None"]
+Entry = bytes | tuple[Payload, "Call | None"]
+"""What is put: the commonest as it is, anything else with its call, if somebody waits for the reply."""
 
 
 class Outbox:
@@ -78,10 +79,15 @@ class Outbox:
         """How many items were ever put here."""
         return self.last_seq + len(self.pending)
 
+    @property
+    def said(self) -> int:
+        """Grows with whatever is cut to be sent."""
+        return self.last_seq + self._number
+
     def open_calls(self) -> list[Call]:
         """Those that have no answer, in the order in which they were put."""
         cut = [call for call in self.calls.values() if call.answer is None]
-        return cut + [call for _, call in self.pending if call is not None]
+        return cut + [entry[1] for entry in self.pending if isinstance(entry, tuple) and entry[1] is not None]
 
     def restart(self) -> None:
         """A new connection: everything unconfirmed is to be sent, again."""
@@ -94,10 +100,10 @@ class Outbox:
         """Makes batches of what is pending."""
         pending = self.pending
         while pending:
-            call = pending[0][1]
+            call = _call_of(pending[0])
             if call is not None and call.withdrawn:
                 del pending[:1]
-            else:
+            elif not self._cut_plain(pending):
                 self._cut_batch(pending)
 
     def reject(self) -> None:
@@ -107,13 +113,26 @@ class Outbox:
         self.rejected += pending[:count]
         del pending[:count]
 
+    def _cut_plain(self, pending: list[Entry]) -> bool:
+        """`_cut_batch` for the commonest case, at a third of the cost; False, and nothing is cut, otherwise."""
+        pieces = pending[:MAX_BATCH]
+        if set(map(type, pieces)) != {bytes}:
+            return False
+        sizes = list(map(len, pieces))
+        size = sum(sizes)
+        if size > MAX_BATCH_BYTES and len(sizes) > 1:
+            return False
+        self._keep(pending, self._batch(sizes, size, cast("list[bytes]", pieces), wants_reply=False), size)
+        return True
+
     def _cut_batch(self, pending: list[Entry]) -> None:
-        wants_reply = pending[0][1] is not None
+        wants_reply = _call_of(pending[0]) is not None
         pieces: list[bytes] = []
         sizes: list[int] = []
         size = 0
         seq = self.last_seq
-        for payload, call in islice(pending, MAX_BATCH):
+        for entry in islice(pending, MAX_BATCH):
+            payload, call = entry if isinstance(entry, tuple) else (entry, None)
             length = len(payload) if isinstance(payload, bytes) else size_of(payload)
             if sizes and size + length > MAX_BATCH_BYTES:
                 break
@@ -135,7 +154,11 @@ class Outbox:
         count = len(sizes)
         if not count:
             return
-        items = self._batch(sizes, size, pieces, wants_reply)
+        self._keep(pending, self._batch(sizes, size, pieces, wants_reply), size)
+
+    def _keep(self, pending: list[Entry], items: m.Items, size: int) -> None:
+        count = items.count
+        seq = self.last_seq + count
         unacked_bytes = self.unacked_bytes + size
         unacked_count = self.unacked_count + count
         self.unacked += (items,)
@@ -219,6 +242,10 @@ class Outbox:
         while self.unsettled and self.unsettled[0].number <= number:
             self.unsettled.popleft()
             self._said = max(self._said - 1, 0)
+
+
+def _call_of(entry: Entry) -> Call | None:
+    return entry[1] if isinstance(entry, tuple) else None
 
 
 def _payload_size(items: m.Items) -> int:

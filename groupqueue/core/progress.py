@@ -50,11 +50,18 @@ class Progress:
                 self.advance(member)
 
     def hold_opened(self, member: int) -> int | None:
-        """The item, if any, whose decoding its consumer has begun and not ended: it is held from here on."""
+        """The item, if any, whose decoding its consumer has begun and not ended: it is held from here on.
+
+        Items that are got together are all taken when the last of them is decoded: those before it are still untaken.
+        """
         grants = self._state.grants[member]
-        position = grants.taken
-        if grants.end > position and self._cursors.opened(member) == position + 1:
-            ((_, item),) = grants.positions(position, position + 1)
-            self._recorder.taken(member, position + 1, [item])
-            return item
-        return None
+        position = self._cursors.opened(member) - 1
+        if not grants.taken <= position < grants.end:
+            return None
+        ((_, item),) = grants.positions(position, position + 1)
+        if position > grants.taken:
+            if self._state.find(item) is None:
+                return None
+            self._recorder.keep_only(member, grants.taken, item)
+        self._recorder.taken(member, grants.taken + 1, [item])
+        return item

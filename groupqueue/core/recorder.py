@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
+from groupqueue.core.items import Run
 from groupqueue.core.ports import JournalPort
 from groupqueue.core.records import Kind
 from groupqueue.core.state import State
@@ -36,6 +37,12 @@ class Recorder:
         """The member's grants from `position` on are ready again."""
         self._journal.append(Kind.RETURN, (member, position))
         self._state.apply_return(member, position)
+
+    def keep_only(self, member: int, position: int, item: int) -> None:
+        """Of the member's grants from `position` on it keeps this item, there; the others are ready again."""
+        self.returned(member, position)
+        self._journal.append(Kind.GRANT, (member, position, item, 1))
+        self._state.apply_grant(member, position, [Run(item, 1, self._state.find(item))])
 
     def finish(self, runs: Sequence[tuple[int, int]]) -> None:
         """These items, as (first id, count), are finished."""

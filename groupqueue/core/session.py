@@ -20,7 +20,8 @@ from groupqueue.core.results import unpack_result
 
 
 class Session:
-    """See the module. `dropped`: the group was shut down at once, with items of ours on their way.
+    """See the module. `dropped`: the group was shut down at once, with items of ours on their way. `is_bounded`: a put
+    needs credit.
 
     `getters` and `putters` hold a token for each thread that waits to get, or for room to put. `_withdrawals`: the
     items that nobody shall get, and whether this leader has been told so."""
@@ -38,6 +39,7 @@ class Session:
         self.dropped = False
         self.misplaced = False
         self.put_limit = 0
+        self.is_bounded = False
         self.was_granted = False
         self.questions: dict[int, Question] = {}
         self.completed: deque[Call] = deque()

@@ -16,6 +16,9 @@ from groupqueue.interrupts import is_interrupt
 from groupqueue.message import Message
 from groupqueue.system.deadline import Deadline
 
+TOGETHER = 32
+"""Items that `get_many` takes at a time: a thread that hears the leader waits for the last to be decoded."""
+
 _NOTHING = object()
 
 
@@ -150,24 +153,16 @@ class Getting(Incoming[T], Blocking[T]):
         holdings = member.holdings
         inbox = member.inbox
         loads = self._loads
-        obj: Any = _NOTHING
-        had = 0
-        try:
-            while len(found) < most and not (member.closing or holdings.owing or inbox.is_decoding):
-                obj = _NOTHING
-                had = len(found)
-                with member.inbox_lock:
-                    obj = inbox.take_plain(loads)
-                found.append(obj)
-                if inbox.words[ATTENTION]:
-                    member.answer_attention()
-        except LookupError as error:
-            if error.__cause__ is not None and is_interrupt(error.__cause__):
-                raise error.__cause__ from None
-        except BaseException:
-            if obj is not _NOTHING and len(found) == had:
-                found.append(obj)
-            raise
+        while len(found) < most and not (member.closing or holdings.owing or inbox.is_decoding):
+            had = len(found)
+            with member.inbox_lock:
+                failure = inbox.take_together(loads, min(most - had, TOGETHER), found)
+            if inbox.words[ATTENTION]:
+                member.answer_attention()
+            if failure is not None and is_interrupt(failure):
+                raise failure
+            if len(found) == had:
+                return False
         return len(found) == most
 
     def _receive(self, block: bool, timeout: float | None, patient: bool = True) -> Any:

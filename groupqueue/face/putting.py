@@ -43,20 +43,27 @@ class Putting(Outgoing[T], Blocking[T]):
             q.put({"id": 2}, timeout=5)
         """
         member = self._member
-        if member.closing or not self._plain_put or member.session.shutdown or member.backed_up:
+        session = member.session
+        if member.closing or not self._plain_put or session.shutdown or member.backed_up:
             self._check_put("put")
             self._wait_for_room(block, timeout)
+            session = member.session
         payload = self._pack(obj)
-        size = len(payload) if isinstance(payload, bytes) else size_of(payload)
+        entry: Entry
+        if type(payload) is bytes:
+            size = len(payload)
+            entry = payload
+        else:
+            size = size_of(payload)
+            entry = (payload, None)
         if size > self._max_item_bytes:
             self._too_large(size)
         pending = member.outbox.pending
-        entry = (payload, None)
-        if member.is_bounded:
+        if session.is_bounded:
             self._put_bounded(entry, block, timeout)
         else:
             pending.append(entry)
-        if member.session.shutdown or member.closing:
+        if session.shutdown or member.closing:
             self._take_back(entry, "put")
         if len(pending) >= BATCH or size >= BIG:
             member.push(wait=size >= BIG or len(pending) >= MAX_PENDING)
@@ -91,17 +98,33 @@ class Putting(Outgoing[T], Blocking[T]):
         self._check_put("put_many")
         deadline = Deadline(timeout)
         member = self._member
+        session = member.session
         pending = member.outbox.pending
+        pack = self._pack
+        small = min(BIG - 1, self._max_item_bytes)
         count = 0
         try:
             for obj in iterable:
-                payload = self._pack(obj)
-                size = len(payload) if isinstance(payload, bytes) else size_of(payload)
+                payload = pack(obj)
+                if type(payload) is bytes and len(payload) <= small and not (session.is_bounded or member.backed_up):
+                    pending.append(payload)
+                    if session.shutdown or member.closing:
+                        self._take_back(payload, "put_many")
+                    count += 1
+                    if count % CHUNK == 0:
+                        member.push(wait=True)
+                    continue
+                entry: Entry
+                if type(payload) is bytes:
+                    size = len(payload)
+                    entry = payload
+                else:
+                    size = size_of(payload)
+                    entry = (payload, None)
                 if size > self._max_item_bytes:
                     self._too_large(size)
                 if member.backed_up:
                     self._wait_for_room(block, deadline.remaining())
-                entry = (payload, None)
                 if member.is_bounded:
                     self._put_bounded(entry, block, deadline.remaining())
                 else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from groupqueue.core import messages as m
-from groupqueue.core.inbox import OPENED
+from groupqueue.core.inbox import OPENED, TAKEN
 from groupqueue.core.records import Kind
-from tests.core.fakes import Group, numbered
+from tests.core.fakes import FakeJournal, Group, Killed, numbered
 
 # Deaths
 
@@ -227,6 +229,46 @@ def test_who_closes_while_it_decodes_has_died_of_the_item(group: Group) -> None:
     c.bye()
     assert [failed.reason for failed in group.state.failed.values()] == ["1 consumers died holding it"]
     assert group.member().get().payload == b"plain"
+
+
+def test_who_dies_decoding_many_dies_holding_the_one_that_it_decoded(group: Group) -> None:
+    p, c, d = group.member(), group.member(), group.member()
+    p.put(*numbered(5))
+    for _ in range(5):
+        c.get()
+    p.put(b"a", b"b", b"deadly", b"c")
+    c.want(4)
+    c.file.words[OPENED] = c.file.words[TAKEN] + 3
+    c.die()
+    d.want(4)
+    assert [(item.payload, item.attempt) for item in (d.get() for _ in range(4))] == [
+        (b"a", 1),
+        (b"b", 1),
+        (b"deadly", 2),
+        (b"c", 1),
+    ]
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_what_a_leader_that_dies_burying_it_has_begun_the_next_one_ends(after: int) -> None:
+    group = Group(journal=FakeJournal(segment_records=1000))
+    p, c = group.member(), group.member()
+    p.put(b"a", b"deadly", b"c")
+    c.want(3)
+    assert len(c.granted) == 3
+    c.file.words[OPENED] = 2
+    group.journal.kill_in = after
+    with pytest.raises(Killed):
+        c.die()
+    group.lead()
+    p.hello()
+    group.broker.dead(c.member)
+    del group.cursors.files[c.member]
+    group.step()
+    d = group.member()
+    found = [d.get() for _ in range(3)]
+    assert [item.payload for item in found] == [b"a", b"deadly", b"c"]
+    assert [item.attempt for item in found] == [1, (2, 1, 1, 2)[after], 1]
 
 
 def test_who_had_decoded_all_that_it_was_granted_dies_of_none_of_it(group: Group) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from groupqueue.core import messages as m
-from groupqueue.core.inbox import OPENED, RING, TAKEN, Inbox
+from groupqueue.core.inbox import ATTENTION, COPIED, OPENED, RING, TAKEN, Inbox
 from tests.core.fakes import Words
 
 
@@ -169,6 +169,96 @@ def test_both_ways_take_each_item_once(inbox: Inbox) -> None:
     for number in range(10):
         obj = inbox.take_plain(bytes) if number % 3 else inbox.take(bytes, False).obj  # type: ignore[union-attr]
         assert obj == b"%d" % number
+
+
+# Together
+
+
+def together(inbox: Inbox, decode: Any = bytes, most: int = 100) -> list[Any]:
+    found: list[Any] = []
+    assert inbox.take_together(decode, most, found) is None
+    return found
+
+
+def test_plain_items_of_an_entry_are_taken_together(inbox: Inbox, file: Words) -> None:
+    inbox.add(grant(0, entry(1, b"a", b"b", b"c"), entry(9, b"d")))
+    assert together(inbox, most=2) == [b"a", b"b"]
+    assert file.words[TAKEN] == 2
+    assert [together(inbox) for _ in range(3)] == [[b"c"], [b"d"], []]
+    assert (file.words[TAKEN], inbox.count) == (4, 0)
+
+
+def test_the_cursor_is_stored_when_the_last_of_them_is_decoded(inbox: Inbox, file: Words) -> None:
+    seen: list[Any] = []
+    inbox.add(grant(0, entry(1, b"z", b"a", b"b", b"c")))
+    inbox.take(bytes, False)
+    together(inbox, lambda payload: seen.append((file.words[OPENED], file.words[TAKEN])))
+    assert (seen, file.words[TAKEN]) == ([(2, 1), (3, 1), (4, 1)], 4)
+
+
+def test_they_end_at_one_that_cannot_be_decoded(inbox: Inbox, file: Words) -> None:
+    inbox.add(grant(0, entry(1, b"1", b"2", b"bad", b"4")))
+    found: list[Any] = [0]
+    assert isinstance(inbox.take_together(int, 100, found), ValueError)
+    assert (found, file.words[TAKEN], file.words[OPENED]) == ([0, 1, 2], 2, 0)
+
+
+def test_who_is_interrupted_has_taken_none_of_them(inbox: Inbox, file: Words) -> None:
+    def interrupted(payload: bytes) -> bytes:
+        if payload == b"b":
+            raise KeyboardInterrupt
+        return payload
+
+    inbox.add(grant(0, entry(1, b"a", b"b")))
+    found: list[Any] = []
+    with pytest.raises(KeyboardInterrupt):
+        inbox.take_together(interrupted, 100, found)
+    assert (found, file.words[TAKEN], file.words[OPENED], inbox.is_decoding) == ([], 0, 2, False)
+    assert together(inbox) == [b"a", b"b"]
+
+
+def test_they_end_where_the_leader_asks_for_the_rest(inbox: Inbox, file: Words) -> None:
+    inbox.add(grant(0, entry(1, b"a", b"b", b"c")))
+    file.words[ATTENTION] = 2
+    assert together(inbox) == [b"a"]
+
+
+@pytest.mark.parametrize("flags", [0, m.WANTS_REPLY])
+def test_nothing_that_is_not_plain_is_taken_together(inbox: Inbox, file: Words, flags: int) -> None:
+    if not flags:
+        inbox.add(grant(0, entry(1, b"held")))
+        inbox.take(bytes, True)
+    inbox.add(grant(inbox.received, entry(2, b"a", flags=flags)))
+    before = file.words[TAKEN]
+    assert together(inbox) == []
+    assert file.words[TAKEN] == before
+
+
+@pytest.mark.parametrize("way", ["takes", "gives back"])
+def test_a_decoder_may_do_anything_on_top_of_it(inbox: Inbox, way: str) -> None:
+    got: list[Any] = []
+
+    def greedy(payload: bytes) -> bytes:
+        if payload == b"b" and not got:
+            got.append(b"")
+            if way == "takes":
+                got[0] = inbox.take_plain(bytes)
+            else:
+                inbox.give_back()
+                inbox.add(grant(0, entry(1, b"a", b"b", b"c")))
+        return payload
+
+    inbox.add(grant(0, entry(1, b"a", b"b", b"c")))
+    assert together(inbox, greedy) == []
+    assert got + together(inbox) == ([b"a"] if way == "takes" else [b"", b"a"]) + [b"b", b"c"]
+
+
+@pytest.mark.parametrize("size", [COPIED, COPIED + 1])
+def test_short_items_are_copied_and_long_ones_are_not(inbox: Inbox, size: int) -> None:
+    kinds: list[type] = []
+    inbox.add(grant(0, entry(1, bytes(size))))
+    inbox.take_plain(lambda payload: kinds.append(type(payload)))
+    assert kinds == [bytes if size == COPIED else memoryview]
 
 
 # Decoders

@@ -239,6 +239,33 @@ def test_an_item_whose_decoding_ends_its_consumers_is_on_the_failed_list_in_the_
     assert leader.do("q.get(timeout=10)") == "behind"
 
 
+def test_an_item_among_many_that_ends_its_consumer_is_blamed_alone_and_takes_nothing_with_it(group):
+    leader = open_leader(group, max_attempts=1)
+    leader.do("""
+        class Kills:
+            def __init__(self):
+                self.x = 1
+            def __setstate__(self, state):
+                import os, signal
+                os.kill(os.getpid(), signal.SIGKILL)
+        q.put_many(["alone", *range(10), Kills(), *range(11, 20)])
+        q.flush()
+    """)
+    consumer = run_script(
+        """
+        # gets one, and then many
+        import sys
+        from groupqueue import GroupQueue
+        q = GroupQueue(sys.argv[1], mode="client")
+        say("got", q.get_many(30, timeout=10))
+        """,
+        group,
+    )
+    assert consumer.wait() == -9
+    eventually(lambda: leader.do("q.stats().failed") == 1)
+    assert leader.do("q.get_many(30, timeout=10)") == [*range(10), *range(11, 20)]
+
+
 @pytest.mark.parametrize("held_by", ["q.get_message(timeout=10)", "q.get(timeout=10)"])
 def test_an_item_whose_consumers_end_by_an_exception_is_on_the_failed_list_in_the_end(group, held_by):
     leader = open_leader(group)
