@@ -154,7 +154,7 @@ class Guests:
                 self._hear(guest, message, time)
                 if connection.sock.fileno() < 0:
                     return
-            if not seen or guest.backlog:
+            if not seen or guest.backlog or connection.is_drained:
                 return
 
     def _watch(self, guest: Guest) -> None:

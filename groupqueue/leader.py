@@ -43,6 +43,10 @@ class SteppedDown(Exception):
     """The paths no longer lead to what this leader has locked."""
 
 
+UNANSWERED = (m.Ack, m.Settled)
+"""A session that hears these has nothing new to say."""
+
+
 class Leader:
     """See the module. `deliver` hands a message to this process's own session. `is_serving`: it has settled."""
 
@@ -177,7 +181,7 @@ class Leader:
             for member, message in broker.finish_step():
                 if self._local is not None and member == self._local.member:
                     self._deliver(message)
-                    answered = True
+                    answered = answered or type(message) not in UNANSWERED
                 else:
                     guest = guests.members.get(member)
                     if guest is not None:

@@ -389,6 +389,9 @@ class Member:
         if self._standing.role is Role.CLOSED:
             return None
         due = self._standing.next_timer()
+        heard = self.session.due
+        if heard is not None and (due is None or heard < due):
+            due = heard
         if self._needs_watch() and (due is None or self._watch.due < due):
             due = self._watch.due
         if self.closing and self._linger is not None:

@@ -39,5 +39,8 @@ class Accepting:
                 self._effects.unsynced = True
             if peer.credit:
                 peer.credit = max(peer.credit - items.count, 0)
+            if items.flags & m.WANTS_REPLY:
+                self._effects.postpone(peer, last, now)
+                return
         peer.ack = max(peer.ack, last)
         self._effects.confirming.add(peer)

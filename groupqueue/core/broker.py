@@ -137,7 +137,7 @@ class Broker:
     def _forget(self, member: int) -> None:
         peer = self.peers.pop(member, None)
         if peer is not None:
-            self.effects.confirming.discard(peer)
+            self.effects.forget(peer)
         self._granting.forget(member)
         self._credit.forget(member)
         self._recalls.forget(member)
@@ -157,6 +157,8 @@ class Broker:
     def pump(self, now: float) -> None:
         """Decides what can be decided, and asks for what is needed for the rest. Called when a step is over."""
         self.effects.deadline = None
+        if self.effects.postponing:
+            self.effects.pump(now)
         if self._withdrawals.open or self._withdrawals.early:
             self._withdrawals.pump(now)
         if self._sealing.has_drained:

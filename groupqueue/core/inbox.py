@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from groupqueue.core import messages as m
@@ -18,8 +18,8 @@ from groupqueue.core import messages as m
 TAKEN, SETTLED, ATTENTION, CREDITED, OPENED = 0, 1, 2, 3, 4
 RING = 4096
 COPIED = 4096
-"""Bytes: items that are no longer on the average are copied. To make a view of each, and to read through it, takes half a
-microsecond more."""
+"""Bytes: items that are no longer on the average are copied. To make a view of each, and to read through it, takes half
+a microsecond more."""
 
 
 class Item(NamedTuple):
@@ -50,8 +50,8 @@ class _Chunk:
         self.index = 0
         payload = entry.payload
         data = bytes(payload) if len(payload) <= COPIED * entry.count else memoryview(payload)
-        bounds = list(accumulate(memoryview(entry.sizes).cast("I"), initial=0))
-        self.slices: list[m.Buffer] = [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+        bounds = accumulate(memoryview(entry.sizes).cast("I"), initial=0)
+        self.slices: list[m.Buffer] = [data[start:end] for start, end in pairwise(bounds)]
 
 
 class Inbox:

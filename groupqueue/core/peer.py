@@ -8,8 +8,8 @@ class Peer:
 
     `waiting`, `ticket`, `credit_waiting`, `credit_ticket`: as its last `Want` and `WantCredit` said. `allowance`: how
     many items it is likely to take within `HOLD`; `granted`: how many its last grant was. `ack`, `settled`: what it is
-    to be told at the end of the step, 0 for nothing. `sealed`, `sealing_since`, `drained`: how far it has come
-    with a shutdown.
+    to be told at the end of the step, 0 for nothing. `postponed`: what it is to be told soon, unless a reply says it.
+    `sealed`, `sealing_since`, `drained`: how far it has come with a shutdown.
     """
 
     def __init__(self, member: int, pid: int, mode: str, role: str) -> None:
@@ -31,6 +31,7 @@ class Peer:
         self.credit_allowance = 1
         self.credit_recalled_at: float | None = None
         self.ack = 0
+        self.postponed = 0
         self.settled = 0
         self.sealed = False
         self.sealing_since: float | None = None

@@ -90,3 +90,4 @@ class Replies:
         # From the journal, also if it is new: what it came in is written over before the step is over.
         body = self._journal.read(reply.location) if reply.location is not None else reply.text.encode()
         self._effects.send(peer, m.Reply(reply.seq, reply.status, body))
+        self._effects.has_told(peer, reply.seq)

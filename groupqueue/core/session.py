@@ -18,10 +18,14 @@ from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
 from groupqueue.core.outbox import Outbox
 from groupqueue.core.results import unpack_result
 
+HEARD_LATE = 0.005
+"""Seconds that a Heard waits for something to go with. Until it is there the leader keeps the reply, and no more."""
+MANY_HEARD = 64
+
 
 class Session:
     """See the module. `dropped`: the group was shut down at once, with items of ours on their way. `is_bounded`: a put
-    needs credit.
+    needs credit. `due`: when `collect` has something to say that it does not say before, unless with something else.
 
     `getters` and `putters` hold a token for each thread that waits to get, or for room to put. `_withdrawals`: the
     items that nobody shall get, and whether this leader has been told so."""
@@ -56,6 +60,8 @@ class Session:
         self._ticket = 0
         self._withdrawals: dict[int, bool] = {}
         self._replies: list[m.Message] = []
+        self._heard: list[m.Message] = []
+        self.due: float | None = None
         self._sealed = False
         self._sealed_told = False
 
@@ -84,6 +90,8 @@ class Session:
         self._want_told = 0
         self._credit_told = 0
         self._replies.clear()
+        self._heard.clear()
+        self.due = None
         self._withdrawals = dict.fromkeys(self._withdrawals, False)
         self._sealed_told = False
         for question in self.questions.values():
@@ -192,6 +200,10 @@ class Session:
         elif not self.putters and self._credit_told == -1:
             self._credit_told = 0
             out.append(m.WantCredit(0, 0))
+        if self.due is not None and (out or now >= self.due or len(self._heard) >= MANY_HEARD):
+            out += self._heard
+            self._heard = []
+            self.due = None
         return out
 
     def receive(self, message: m.Message, now: float) -> None:
@@ -213,7 +225,7 @@ class Session:
             self.outbox.settled(message.number)
         elif kind is m.Reply:
             assert isinstance(message, m.Reply)
-            self._on_reply(message)
+            self._on_reply(message, now)
         elif kind is m.Nothing:
             assert isinstance(message, m.Nothing)
             self._on_nothing(message.ticket)
@@ -273,19 +285,23 @@ class Session:
         if state == 2 and self.outbox.waiting:
             self.dropped = True
 
-    def _on_reply(self, reply: m.Reply) -> None:
+    def _on_reply(self, reply: m.Reply, now: float) -> None:
         seq = reply.seq
+        # Who has a reply has been heard, and so is everything before.
+        self._unclaim(self.outbox.ack(seq))
         answer = (reply.status, bytes(reply.body))
         heard = (m.Heard(seq),)
         self._withdrawals.pop(seq, None)
         call = self.outbox.calls.get(seq)
+        due = now + HEARD_LATE if self.due is None else self.due
         # Together, without a call in between (outbox.py): who is interrupted has answered the call, or hears it again.
         if call is not None:
             del self.outbox.calls[seq]
             call.answer = answer
             if call.callback is not None:
                 self.completed += (call,)
-        self._replies += heard
+        self._heard += heard
+        self.due = due
 
     def _on_nothing(self, ticket: int) -> None:
         if ticket and ticket == self._credit_ticket:

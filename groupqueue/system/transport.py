@@ -32,11 +32,14 @@ class Closed(Exception):
 
 
 class Connection:
-    """One end. `queued` is how many bytes wait for the socket."""
+    """One end. `queued` is how many bytes wait for the socket; `is_drained`: the last read found less than it had room
+    for.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.queued = 0
+        self.is_drained = False
         self._out: deque[memoryview] = deque()
         self._reader = FrameReader(FRAME_LIMIT)
 
@@ -97,14 +100,16 @@ class Connection:
         With `keep` they own their memory; without, it is good until the scratch buffer is used again.
         """
         room = self._reader.room
+        place = scratch if room is None else room
         try:
-            count = self.sock.recv_into(scratch if room is None else room)
+            count = self.sock.recv_into(place)
         except (BlockingIOError, InterruptedError):
             return iter(())
         except OSError as error:
             raise Closed(str(error)) from error
         if not count:
             raise Closed("end of file")
+        self.is_drained = count < len(place)
         if room is not None:
             room.release()
             return self._reader.filled(count, keep=keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from groupqueue.core import messages as m
+from groupqueue.core.effects import POSTPONED
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind
 from tests.core.fakes import FakeJournal, Group, picture
@@ -49,6 +50,54 @@ def test_gets_go_on_without_room(group: Group) -> None:
 
 
 # Once
+
+
+def test_what_a_reply_acknowledges_is_not_acknowledged_besides(group: Group) -> None:
+    p, c = group.member(), group.member()
+    c.want()
+    p.put(b"a", reply=True)
+    c.answer(c.get())
+    group.wait(1)
+    assert (p.all(m.Ack), p.all(m.Reply)) == ([], [m.Reply(1, m.REPLY_VALUE, b"yes")])
+
+
+def test_it_is_when_the_reply_takes_long(group: Group) -> None:
+    p = group.member()
+    p.put(b"a", reply=True)
+    group.wait(POSTPONED / 2)
+    p.put(b"b", reply=True)
+    assert p.all(m.Ack) == []
+    group.wait(POSTPONED / 2)
+    assert p.all(m.Ack) == [m.Ack(2)]
+    group.wait(1)
+    assert p.all(m.Ack) == [m.Ack(2)]
+
+
+def test_or_with_what_is_put_after_it(group: Group) -> None:
+    p = group.member()
+    p.put(b"a", reply=True)
+    p.put(b"b")
+    group.wait(1)
+    assert p.all(m.Ack) == [m.Ack(2)]
+    assert group.broker.deadline is None
+
+
+def test_a_reply_to_an_earlier_item_does_not_acknowledge_a_later_one(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(b"a", reply=True)
+    p.put(b"b", reply=True)
+    c.answer(c.get())
+    assert p.all(m.Ack) == []
+    group.wait(POSTPONED)
+    assert p.all(m.Ack) == [m.Ack(2)]
+
+
+def test_who_has_gone_is_told_nothing(group: Group) -> None:
+    p = group.member()
+    p.put(b"a", reply=True)
+    p.disconnect()
+    group.wait(1)
+    assert p.all(m.Ack) == []
 
 
 def test_a_resent_batch_is_dropped_and_acknowledged(group: Group) -> None:

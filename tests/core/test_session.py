@@ -14,7 +14,7 @@ from groupqueue.core.calls import Call
 from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
 from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.results import pack_result
-from groupqueue.core.session import Session
+from groupqueue.core.session import HEARD_LATE, MANY_HEARD, Session
 from tests.core.fakes import Words
 
 M = TypeVar("M")
@@ -45,6 +45,11 @@ class Talk:
 
     def collect(self) -> list[m.Message]:
         return self.session.collect(self.now)
+
+    def confirmed(self) -> list[m.Message]:
+        """What is said when the time for it has come."""
+        self.now += HEARD_LATE
+        return self.collect()
 
     def collected(self, kind: type[M]) -> list[M]:
         return [message for message in self.collect() if isinstance(message, kind)]
@@ -661,7 +666,35 @@ def test_a_reply_answers_its_call_and_is_confirmed(talk: Talk) -> None:
     talk.collect()
     talk.hear(m.Reply(2, m.REPLY_VALUE, memoryview(b"two")))
     assert (first.answer, second.answer) == (None, (m.REPLY_VALUE, b"two"))
-    assert talk.collect() == [m.Heard(2)]
+    assert talk.confirmed() == [m.Heard(2)]
+
+
+def test_a_reply_acknowledges_all_that_was_put_before(talk: Talk) -> None:
+    talk.put(b"a")
+    talk.put(b"b", call=Call())
+    talk.put(b"c", call=Call())
+    talk.collect()
+    talk.hear(m.Reply(2, m.REPLY_VALUE, b"two"))
+    assert [items.first_seq for items in talk.outbox.unacked] == [2]
+    talk.hear(m.Reply(3, m.REPLY_VALUE, b"three"))
+    assert talk.outbox.waiting == 0
+
+
+def test_that_a_reply_was_heard_goes_with_the_next_thing_that_is_said(talk: Talk) -> None:
+    talk.put(b"a", call=Call())
+    talk.collect()
+    talk.hear(m.Reply(1, m.REPLY_VALUE, b""))
+    assert talk.session.due == talk.now + HEARD_LATE
+    assert talk.collect() == []
+    talk.put(b"b")
+    assert [type(message) for message in talk.collect()] == [m.Items, m.Heard]
+    assert talk.session.due is None
+
+
+def test_or_alone_when_many_were(talk: Talk) -> None:
+    for number in range(1, MANY_HEARD + 1):
+        talk.hear(m.Reply(number, m.REPLY_VALUE, b""))
+        assert (talk.collect() == []) == (number < MANY_HEARD)
 
 
 def test_a_repeated_reply_is_confirmed_again_and_changes_nothing(talk: Talk) -> None:
@@ -672,7 +705,13 @@ def test_a_repeated_reply_is_confirmed_again_and_changes_nothing(talk: Talk) -> 
     talk.collect()
     talk.hear(m.Reply(1, m.REPLY_VALUE, b"second"))
     assert call.answer == (m.REPLY_VALUE, b"first")
-    assert talk.collect() == [m.Heard(1)]
+    assert talk.confirmed() == [m.Heard(1), m.Heard(1)]
+
+
+def test_what_was_heard_and_not_said_is_forgotten_with_the_leader_that_said_it(talk: Talk) -> None:
+    talk.hear(m.Reply(1, m.REPLY_VALUE, b""))
+    talk.connect()
+    assert (talk.confirmed(), talk.session.due) == ([], None)
 
 
 def test_who_has_a_callback_is_called_by_somebody_else(talk: Talk) -> None:

@@ -48,7 +48,7 @@ def test_the_leader_may_die_at_any_write() -> None:
 def test_histories_are_eventful() -> None:
     """What the others are worth: each kind of event happens, in ordered histories too."""
     for ordered in (False, True):
-        seen = " ".join(line for seed in range(60) for line in events(seed, ordered))
+        seen = " ".join(line for seed in range(90) for line in events(seed, ordered))
         for word in ("dies", "closes", "lost its leader", "leads no more", "at a write", "requeue", "fail", "withdraws",
                      "attempt 2", "attempt 3", "joins", "dies of it"):  # fmt: skip
             assert word in seen, f"never happens (ordered={ordered}): {word}"
