@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from groupqueue.exceptions import GroupBusyError, GroupDirectoryError, GroupMismatchError
 from groupqueue.system import paths as p
+from groupqueue.system.descriptors import occupy_standard
 from groupqueue.system.locks import is_same_file, try_lock
 
 _PATIENCE = 5.0
@@ -44,6 +45,7 @@ class Membership:
     def join(cls, paths: p.GroupPaths, maxsize: int | None, create: bool = True) -> Membership:
         """Takes a place. Raises GroupMismatchError, GroupDirectoryError; FileNotFoundError if it must not create."""
         end = time.monotonic() + _PATIENCE
+        occupy_standard()
         while True:
             if create:
                 p.make_directory(paths.folder, paths.name)
