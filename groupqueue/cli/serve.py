@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 
 from groupqueue.cli import say
 from groupqueue.queues import GroupQueue
@@ -20,7 +21,10 @@ STANDBY_NOTICE = 1.0
 
 
 def serve(name: str, directory: str | None, maxsize: int | None) -> int:
-    """Leads until SIGTERM or SIGINT; then closes, so that the next member leads at once."""
+    """Leads until SIGTERM or SIGINT; then closes, so that the next member leads at once.
+
+    What it says may get lost: others depend on it, whether or not somebody reads that.
+    """
     with GroupQueue[object](name, maxsize, mode="master", directory=directory) as queue:
         member = queue._member
         stop = threading.Event()
@@ -34,7 +38,7 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
         who = f"group {name!r} in {queue.directory}"
         if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(STANDBY_NOTICE)):
             leader = f"process {member.leader_pid} leads" if member.leader_pid else "the leader does not answer"
-            say(f"process {os.getpid()} stands by to lead {who}; {leader}")
+            _tell(f"process {os.getpid()} stands by to lead {who}; {leader}")
             # Ready only once a leader answers: behind a stopped one nobody is served.
             member.wait(lambda: stop.is_set() or member.is_connected, Deadline(None))
         if not stop.is_set():
@@ -42,9 +46,14 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
         while not stop.is_set():
             member.wait(lambda: stop.is_set() or member.is_leader, Deadline(None))
             if not stop.is_set():
-                say(f"process {os.getpid()} leads {who}")
+                _tell(f"process {os.getpid()} leads {who}")
                 notify(f"STATUS=leads {who}")
                 member.wait(lambda: stop.is_set() or not member.is_leader, Deadline(None))
                 notify(f"STATUS=stands by to lead {who}")
         notify("STOPPING=1")
     return 0
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):
+        say(text)

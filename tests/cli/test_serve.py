@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -79,6 +80,21 @@ def test_it_takes_no_items(group):
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert open_leader(group).do("q.qsize()") == 20
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no /dev/full")
+def test_it_leads_though_what_it_says_cannot_be_written(group):
+    command = [sys.executable, "-m", "groupqueue", "serve", group]
+    with open("/dev/full", "w") as full, subprocess.Popen(command, stdout=full) as server:
+        try:
+            member = open_member(group, mode="client")
+            assert member.do("q.wait_for_leader(20)") is True
+            member.do("q.put(1); q.flush(20)")
+            assert member.do("q.stats().leader_pid") == server.pid
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(20) in (0, 1)
+        finally:
+            server.kill()
 
 
 # To systemd
