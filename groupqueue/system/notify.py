@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 PATIENCE = 1.0
 
@@ -16,9 +17,7 @@ def notify(*lines: str) -> None:
     if address[0] == "@":
         # Linux's abstract namespace: no file, and a zero byte where the path would begin.
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.settimeout(PATIENCE)
-        try:
-            sock.sendto("\n".join(lines).encode(), address)
-        except OSError:
-            pass
+        # A directory's name may be no text.
+        sock.sendto("\n".join(lines).encode(errors="backslashreplace"), address)

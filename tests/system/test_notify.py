@@ -29,6 +29,11 @@ def test_lines_arrive_as_one_datagram(told):
     assert told.recv(1000) == b"READY=1\nSTATUS=leads group 'jobs'"
 
 
+def test_what_is_no_text_arrives_as_well(told):
+    notify("STATUS=leads group 'jobs' in /tmp/\udcff")
+    assert told.recv(1000) == b"STATUS=leads group 'jobs' in /tmp/\\udcff"
+
+
 def test_a_service_manager_that_does_not_read_is_not_waited_for(told, monkeypatch):
     monkeypatch.setattr(module, "PATIENCE", 0.05)
     with Clock() as clock:
