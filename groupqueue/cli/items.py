@@ -13,6 +13,7 @@ from typing import Any
 
 from groupqueue.cli import pickled
 from groupqueue.exceptions import DecodeError
+from groupqueue.face.endings import text_of
 from groupqueue.serializers import default_serializer
 
 FORMS = ("plain", "text", "repr", "json")
@@ -47,8 +48,8 @@ class Lenient:
     def loads(data: bytes | memoryview, /) -> Any:
         try:
             return default_serializer().loads(data)
-        except Exception as error:  # noqa: BLE001 - the program's code runs in there
-            return Unreadable(bytes(data), f"{type(error).__name__}: {error}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's code runs in there
+            return Unreadable(bytes(data), f"{type(error).__name__}: {text_of(error)}")
 
 
 LENIENT = Lenient()
@@ -73,7 +74,7 @@ def plain(obj: Any, pid: int = 0) -> Any:
         return {"type": obj.type_name, "bytes": len(obj.payload), "sender_pid": pid, "error": obj.why}
     try:
         return json.loads(json.dumps(obj, allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - what JSON cannot say, or the program's code that runs in there
         kind = type(obj)
         return {"type": f"{kind.__module__}.{kind.__qualname__}", "repr": _repr(obj), "sender_pid": pid}
 
@@ -81,7 +82,7 @@ def plain(obj: Any, pid: int = 0) -> Any:
 def _repr(obj: Any) -> str:
     try:
         return repr(obj)
-    except Exception as error:  # noqa: BLE001 - the program's code runs in there
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's code runs in there
         return f"<{type(obj).__module__}.{type(obj).__qualname__}: its repr raises {type(error).__name__}>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
+from typing import NoReturn
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_an_object_that_cannot_show_itself(form):
     assert "RuntimeError" in line
 
 
+@pytest.mark.parametrize("form", ["plain", "text", "repr", "json"])
+def test_an_object_that_ends_the_process_when_it_is_shown_does_not(form):
+    class Fatal:
+        def __repr__(self) -> str:
+            raise SystemExit(7)
+
+    assert "its repr raises SystemExit" in shown(Fatal(), form)
+
+
+def test_a_container_that_cannot_be_walked_over_is_described():
+    class Broken(dict):  # type: ignore[type-arg]
+        def items(self) -> NoReturn:
+            raise KeyError("no items")
+
+    assert json.loads(shown({"x": Broken(a=1)}, "json"))["type"] == "builtins.dict"
+
+
 def test_what_cannot_be_rebuilt_here_is_described():
     obj = LENIENT.loads(memoryview(MISSING))
     assert isinstance(obj, Unreadable)
@@ -94,3 +112,19 @@ def test_an_item_whose_decoding_raises_is_described():
             return divmod, (1, 0)
 
     assert "ZeroDivisionError" in shown(LENIENT.loads(pickle.dumps(Evil())), "plain")
+
+
+def test_an_item_whose_decoding_ends_the_process_is_described():
+    class Fatal:
+        def __reduce__(self) -> object:
+            return exec, ("raise SystemExit(7)",)
+
+    assert "SystemExit: 7" in shown(LENIENT.loads(pickle.dumps(Fatal())), "plain")
+
+
+def test_an_item_whose_error_has_no_text_is_described():
+    class Mute:
+        def __reduce__(self) -> object:
+            return exec, ("class E(Exception):\n def __str__(self): return 1/0\nraise E",)
+
+    assert "E: (its text cannot be had: ZeroDivisionError)" in shown(LENIENT.loads(pickle.dumps(Mute())), "plain")
