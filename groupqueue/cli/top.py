@@ -28,10 +28,11 @@ def top(name: str, directory: str | None, interval: float) -> int:
     Shown are the leader and how often it changed, what is queued, in flight and failed, items put and finished in a
     second, the depth of the queue over time, and the members with the state of their processes.
     """
-    if not sys.stdout.isatty():
-        raise Problem(f"needs a terminal; for anything else: groupqueue stats {name} --watch", USAGE)
-    paths = find(name, directory)
     console = Console()
+    if not sys.stdout.isatty() or console.is_dumb_terminal:
+        which = " that can move its cursor" if sys.stdout.isatty() else ""
+        raise Problem(f"needs a terminal{which}; for anything else: groupqueue stats {name} --watch", USAGE)
+    paths = find(name, directory)
     series = Series()
     # A stopped top would leave the terminal as it is in the midst of a picture.
     signal.signal(signal.SIGTSTP, signal.SIG_IGN)

@@ -158,6 +158,13 @@ def test_what_is_no_terminal_is_refused_in_one_line(group, directory, capsys):
     assert os.listdir(directory) == []
 
 
+def test_a_terminal_that_cannot_move_its_cursor_is_refused_in_one_line(group):
+    open_leader(group)
+    screen = top(group, env={"TERM": "dumb"})
+    assert screen.wait() == 2
+    screen.expect("needs a terminal that can move its cursor; for anything else: groupqueue stats jobs --watch\n")
+
+
 @pytest.mark.parametrize("command", ["top", "tail", "peek", "failed", "requeue", "clear", "unlink", "stats", "doctor"])
 def test_a_group_that_is_not_there_is_not_made(command, directory, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
