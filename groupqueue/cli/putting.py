@@ -18,7 +18,15 @@ from groupqueue.cli import DONE, LATE, Problem, parameters, say
 from groupqueue.cli.items import Unreadable, shown
 from groupqueue.cli.opening import member
 from groupqueue.cli.progress import Progress
-from groupqueue.exceptions import ConsumerLost, Full, GroupQueueError, RemoteError, ReplyTimeout, ShutDown
+from groupqueue.exceptions import (
+    ConsumerLost,
+    Full,
+    GroupQueueError,
+    PicklingError,
+    RemoteError,
+    ReplyTimeout,
+    ShutDown,
+)
 from groupqueue.queues import GroupQueue
 from groupqueue.system.deadline import Deadline
 
@@ -90,9 +98,10 @@ def _hand_in(queue: GroupQueue[Any], objects: Iterable[Any], deadline: Deadline,
         queue.cancel_join_thread()
         text = f"no leader has confirmed all {counted.count} item(s) in time; groupqueue doctor {queue.name}"
         raise Problem(text, LATE) from None
-    except NotRead as error:
+    except (NotRead, PicklingError, ValueError) as error:
         queue.flush(deadline.remaining())
-        raise Problem(f"{error}; {counted.count} item(s) before it were put") from None
+        before = counted.count - (not isinstance(error, NotRead))
+        raise Problem(f"{error}; {before} item(s) before it were put") from None
 
 
 def _ask(queue: GroupQueue[Any], obj: Any, deadline: Deadline) -> Any:

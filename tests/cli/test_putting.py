@@ -10,7 +10,9 @@ import sys
 
 import pytest
 
+from groupqueue import PicklingError
 from groupqueue.__main__ import main
+from groupqueue.cli import items, opening
 from tests.cli.terminal import Terminal
 from tests.helpers import ROOT, Script, eventually, open_leader, open_member
 
@@ -99,6 +101,31 @@ def test_a_line_that_cannot_be_read_ends_it_and_those_before_are_put(line, why, 
     assert said.endswith("2 item(s) before it were put\n")
     assert said.count("\n") == 1
     assert left(open_queue, group) == [1, 2]
+
+
+@pytest.mark.parametrize("reply", [[], ["--reply"]], ids=" ".join)
+def test_a_line_that_cannot_travel_ends_it_and_those_before_are_put(
+    reply, group, open_queue, tmp_path, capsys, monkeypatch
+):
+    class Serializer:
+        loads = staticmethod(items.LENIENT.loads)
+
+        @staticmethod
+        def dumps(obj: object) -> bytes:
+            if obj == 3:
+                raise PicklingError("cannot pickle 3")
+            return items.LENIENT.dumps(obj)
+
+    monkeypatch.setattr(opening, "LENIENT", Serializer())
+    file = tmp_path / "lines"
+    file.write_bytes(b"1\n2\n3\n4\n")
+    consumer = open_member(group)
+    if reply:
+        consumer.begin("for _ in range(2): q.get(); q.reply(None)")
+    assert main(["put", group, "--json", *reply, "--lines", str(file)]) == 1
+    assert capsys.readouterr().err == "groupqueue put: cannot pickle 3; 2 item(s) before it were put\n"
+    if not reply:
+        assert left(open_queue, group) == [1, 2]
 
 
 def test_a_full_group(group, open_queue, capsys):
