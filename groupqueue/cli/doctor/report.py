@@ -33,7 +33,7 @@ def doctor(name: str, directory: str | None, as_json: bool) -> int:
     paths = GroupPaths(resolve_directory(directory), name)
     try:
         report = examine(paths)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         others = ", ".join(group_names(paths.directory)) or "none"
         raise Problem(
             f"there is no group {name!r} in {paths.directory} (groups there: {others}); "

@@ -88,6 +88,16 @@ def test_a_group_that_does_not_exist_is_not_made(directory, capsys, open_queue):
     assert os.listdir(directory) == ["other"]
 
 
+def test_a_directory_that_is_none(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["doctor", "jobs", "--directory", str(file)]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"groupqueue doctor: group '(all)': the directory {file} is not a directory; name another\n"
+    )
+
+
 @linux_only
 def test_only_clients(group, diagnose):
     clients = [open_member(group, mode="client") for _ in range(2)]
