@@ -125,13 +125,21 @@ class TestGroups:
         left: dict[int, str] = {}
         for pid in set(_children()) - self._children:
             left[pid] = "still runs; join it"
-        groups = {GroupPaths(self._directory, name).group: name for name in os.listdir(self._directory)}
+        groups = {GroupPaths(self._directory, name).group: name for name in _names(self._directory)}
         groups = {path: name for path, name in groups.items() if _is_held(path)}
         found = holders.find_holders(groups)
         for path, name in groups.items():
             for pid in {holder.pid for holder in found[path]} or {0}:
                 left[pid] = f"still has group {name!r} open; close it"
         return left
+
+
+def _names(directory: str) -> list[str]:
+    """None if the test itself has removed it."""
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
 
 
 def _children() -> list[int]:

@@ -59,7 +59,7 @@ def pids(result):
 
 def test_tests_that_clean_up_pass_and_nothing_is_left(run):
     result = run("""
-import multiprocessing
+import multiprocessing, shutil
 from groupqueue import GroupQueue, JoinableGroupQueue
 
 places = []
@@ -106,10 +106,13 @@ def test_nobody_leads_and_nothing_hangs(group_queue):
     q.put(1)
     child = multiprocessing.get_context("fork").Process(target=print)
 
+def test_removes_the_directory(group_queue):
+    shutil.rmtree(group_queue.directory)
+
 def test_the_environment_is_as_before():
     assert os.environ.get("GROUPQUEUE_DIR") not in places
 """)
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=10)
 
 
 def test_what_is_left_behind_fails_its_test_and_only_that(run):
