@@ -44,6 +44,10 @@ class _Queues:
     def JoinableQueue(self, maxsize: int = 0) -> JoinableGroupQueue[Any]:
         return JoinableGroupQueue(maxsize=maxsize)
 
+    def get_context(self, method: str | None = None) -> Any:
+        """Of another method, with our queues too."""
+        return self if method is None else get_context(method)
+
     def __reduce__(self) -> Any:
         return get_context, (self.get_start_method(),)  # type: ignore[attr-defined]
 

@@ -94,6 +94,18 @@ def test_a_context_makes_our_queues_and_otherwise_is_the_standard_one(context):
         simple.close()
 
 
+def test_another_method_s_context_made_of_it_makes_our_queues_too(context):
+    assert context.get_context() is context
+    for method in multiprocessing.get_all_start_methods():
+        other = context.get_context(method)
+        assert other.get_start_method() == method
+        queue = other.Queue()
+        try:
+            assert type(queue) is GroupQueue
+        finally:
+            close(queue)
+
+
 def test_the_default_context_is_the_default():
     assert get_context().get_start_method() == multiprocessing.get_context().get_start_method()
     with pytest.raises(ValueError, match="nonsense"):
