@@ -175,12 +175,13 @@ class GroupQueueListener(logging.handlers.QueueListener):
         thread, reader = self._listening, self._reader
         if thread is None or reader is None:
             return
-        _flush(os.path.join(reader.directory, reader.name))
+        is_served = _flush(os.path.join(reader.directory, reader.name))
         with copy.copy(reader) as rest:
             reader.close()
             thread.join()
             reader.join_thread()
-            self._handle_rest(rest)
+            if is_served:
+                self._handle_rest(rest)
         self._listening = self._reader = None
 
     def abandon(self) -> None:
@@ -224,7 +225,8 @@ class GroupQueueListener(logging.handlers.QueueListener):
 
     def _handle_rest(self, rest: GroupQueue[Any]) -> None:
         deadline = Deadline(PATIENCE)
-        rest.wait_for_leader(deadline.remaining())
+        if not rest.wait_for_leader(deadline.remaining()):
+            return
         left = rest.qsize()
         while left and not deadline.expired:
             try:
@@ -236,10 +238,15 @@ class GroupQueueListener(logging.handlers.QueueListener):
                 return
 
 
-def _flush(folder: str) -> None:
-    """What this process has logged by now, through whichever handle, is what `stop` is to handle."""
+def _flush(folder: str) -> bool:
+    """What this process has logged by now, through whichever handle, is what `stop` is to handle.
+
+    False if no leader took it in time: then nobody gives anything out either.
+    """
     deadline = Deadline(PATIENCE)
     for member in forking.participants():
         if member.paths.folder == folder and not member.closing:
             member.push()
-            member.wait(lambda found=member: found.is_flushed() or found.is_closed, deadline)
+            if not member.wait(lambda found=member: found.is_flushed() or found.is_closed, deadline):
+                return False
+    return True

@@ -10,9 +10,10 @@ import threading
 
 import pytest
 
+import groupqueue.logging
 from groupqueue.logging import GroupQueueHandler, GroupQueueListener
 from tests.compat.conftest import Keep
-from tests.helpers import eventually
+from tests.helpers import Clock, eventually, open_leader
 
 
 def test_stop_handles_what_was_logged_before_it(open_queue, keep, listen, logger):
@@ -98,6 +99,26 @@ def test_a_listener_outlives_what_its_handlers_raise_and_what_cannot_be_decoded(
     assert keep.heard(1) == ["second"]
     assert "OSError: the disk is full" in capsys.readouterr().err
     assert len(q.failed()) == 1
+
+
+def test_stop_waits_no_longer_than_it_says_for_a_leader_that_is_stopped(listen, keep, logger, monkeypatch):
+    monkeypatch.setattr(groupqueue.logging, "PATIENCE", 2.0)
+    leader = open_leader("logs")
+    logger.addHandler(GroupQueueHandler("logs"))
+    listener = listen("logs", keep)
+    logger.warning("before")
+    keep.heard(1)
+    leader.stop()
+    try:
+        logger.warning("after")
+        with Clock() as clock:
+            listener.stop()
+        assert 1.9 < clock.elapsed < 3.5
+    finally:
+        leader.cont()
+    assert keep.texts == ["before"]
+    listener.start()
+    assert keep.heard(2) == ["before", "after"]
 
 
 def test_a_listener_ends_with_its_group(open_queue, keep, listen):
