@@ -95,7 +95,7 @@ class Guests:
             if guest.connection.queued:
                 self._watch(guest)
         except Closed:
-            self._lose(guest)
+            self._give_up_writing(guest)
 
     def close(self) -> None:
         self._listener.close()
@@ -132,9 +132,7 @@ class Guests:
     def _on_guest(self, guest: Guest, mask: int) -> None:
         try:
             if mask & selectors.EVENT_WRITE:
-                guest.connection.flush()
-                if guest in self._asking:
-                    self._plan()
+                self._flush(guest)
             if mask & selectors.EVENT_READ:
                 self._read(guest)
             self._watch(guest)
@@ -142,6 +140,22 @@ class Guests:
             self._lose(guest)
         except WireError as error:
             self._refuse(guest, error)
+
+    def _flush(self, guest: Guest) -> None:
+        try:
+            guest.connection.flush()
+        except Closed:
+            self._give_up_writing(guest)
+        if guest in self._asking:
+            self._plan()
+
+    def _give_up_writing(self, guest: Guest) -> None:
+        """It reads no more, but what it said before is to be heard: reading comes to the end of that by itself."""
+        if guest.backlog:
+            self._lose(guest)
+            return
+        guest.connection.drop_unsent()
+        self._watch(guest)
 
     def _read(self, guest: Guest) -> None:
         time = now()

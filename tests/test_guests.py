@@ -163,6 +163,35 @@ def test_who_hangs_up_is_lost(house: House) -> None:
     assert house.guests.members == {}
 
 
+def test_what_somebody_said_who_is_gone_is_heard_though_nothing_can_be_sent_to_it(house: House) -> None:
+    guest = house.guest()
+    for number in range(1, 101):
+        guest.send(m.Heard(number))
+    guest.close()
+    for _ in range(3):
+        house.guests.send(house.guests.members[7], m.Result(1, b"answer"))
+    assert house.broker.gone == []
+    house.turn()
+    assert house.broker.heard == [m.Heard(number) for number in range(1, 101)]
+    assert house.broker.gone == [7]
+    assert house.guests.members == {}
+
+
+def test_so_is_what_somebody_said_for_whom_too_much_was_kept(house: House) -> None:
+    guest = house.guest()
+    served = house.guests.members[7]
+    while served.connection.queued < QUEUE_LIMIT:
+        house.guests.send(served, m.Result(1, bytes(4 << 20)))
+    house.turn()
+    guest.send(m.Heard(5))
+    house.turn()
+    assert house.broker.heard == []
+    guest.close()
+    house.turn()
+    assert house.broker.heard == [m.Heard(5)]
+    assert house.broker.gone == [7]
+
+
 # Those who ask more than they read
 
 

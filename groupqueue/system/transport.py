@@ -116,9 +116,13 @@ class Connection:
         data = memoryview(scratch)[:count]
         return self._reader.feed(memoryview(bytes(data)) if keep else data)
 
-    def close(self) -> None:
+    def drop_unsent(self) -> None:
+        """What was kept is of no use any more."""
         self._out.clear()
         self.queued = 0
+
+    def close(self) -> None:
+        self.drop_unsent()
         self.sock.close()
 
 
