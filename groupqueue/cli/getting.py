@@ -55,6 +55,8 @@ def get(name: str, directory: str | None, count: int, timeout: float | None, for
                 raise
             bad += not _hand_over(message, form)
             got += 1
+            # Not with the next few, as for any consumer: killed now, this one at most comes again.
+            queue._member.push(wait=True)
         _settle(queue)
     return FAILED if bad else DONE
 

@@ -180,6 +180,27 @@ def test_what_was_printed_before_the_pipe_closed_does_not_come_again(group):
     assert int(left[0]) >= 100
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_in_the_midst_of_many_at_most_one_comes_again(number, group):
+    leader = open_leader(group)
+    for _ in range(5):
+        leader.do("q.put_many(range(3000)); q.flush()")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "groupqueue", "get", group, "-n", "0"], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            printed = [int(stdout.readline()) for _ in range(200)]
+            process.send_signal(number)
+            printed += [int(line) for line in stdout.read().splitlines()]
+        assert process.wait(20) == -number
+        eventually(lambda: leader.do("len(q.stats().members), q.stats().in_flight") == (1, 0))
+        left = leader.do("[q.get(timeout=20) for _ in range(q.qsize())]")
+        assert printed == list(range(len(printed)))
+        assert left == list(range(left[0], 3000))
+        assert 0 <= len(printed) - left[0] <= 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ended_while_it_waits(number, group):
     leader = open_leader(group)
