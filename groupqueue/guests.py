@@ -3,7 +3,7 @@ The connections of a leader.
 
 A guest is a member once it has said Hello; what it says from then on goes to the broker. While the disk has no room for
 what it says, that and all it says after it is kept back, in order, and nothing more is read from it: so a full disk is
-backpressure. Requires the member's lock.
+backpressure. Whether it waits to get is then seen in its file. Requires the member's lock.
 """
 
 from __future__ import annotations
@@ -261,6 +261,8 @@ class Guests:
             try:
                 self._catch_up(guest, time)
             except NoRoom:
+                if guest.peer is not None:
+                    self._broker.look_after(guest.peer, time)
                 continue
             except _Later:
                 self._asking.append(guest)

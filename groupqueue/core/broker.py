@@ -154,6 +154,10 @@ class Broker:
         """One message of a connected member. NoRoom: nothing of it was done, and it can be tried again."""
         self._handlers[type(message)](peer, message, now)
 
+    def look_after(self, peer: Peer, now: float) -> None:
+        """A member whose messages wait for room, and with them that it wants items: gets are what makes room."""
+        self._granting.look(peer, now)
+
     def pump(self, now: float) -> None:
         """Decides what can be decided, and asks for what is needed for the rest. Called when a step is over."""
         self.effects.deadline = None

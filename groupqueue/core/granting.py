@@ -81,6 +81,14 @@ class Granting:
         else:
             self.wanting.pop(member, None)
 
+    def look(self, peer: Peer, now: float) -> None:
+        """As `on_want`, for a member that cannot be heard: its file tells whether anybody waits."""
+        member = peer.member
+        waiting = self._progress.waiting(member)
+        grants = self._state.grants.get(member)
+        if waiting and (grants is None or grants.taken == grants.end):
+            self.on_want(peer, m.Want(min(waiting, WINDOW), 0, 0), now)
+
     def on_return(self, peer: Peer, message: m.Return, now: float) -> None:
         self._recalls.answered(peer)
         peer.returns += 1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from groupqueue.core import messages as m
 
-TAKEN, SETTLED, ATTENTION, CREDITED, OPENED = 0, 1, 2, 3, 4
+TAKEN, SETTLED, ATTENTION, CREDITED, OPENED, WAITING = range(6)
 RING = 4096
 COPIED = 4096
 """Bytes: items that are no longer on the average are copied. To make a view of each, and to read through it, takes half

@@ -43,6 +43,9 @@ class CursorsPort(Protocol):
     def opened(self, member: int) -> int:
         """Up to which position the member has begun to decode; 0 if it has no file."""
 
+    def waiting(self, member: int) -> int:
+        """How many threads of the member waited for items when it last said anything."""
+
     def held(self, member: int, start: int, end: int) -> list[int]:
         """Which of the positions in [start, end) were taken to be held."""
 

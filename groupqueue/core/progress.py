@@ -43,6 +43,11 @@ class Progress:
             held = [item for position, item in grants.positions(start, taken) if position in wanted]
         self._recorder.taken(member, taken, held)
 
+    def waiting(self, member: int) -> int:
+        """How many threads of the member wait for items, as far as its file tells."""
+        self.advance(member)
+        return self._cursors.waiting(member)
+
     def advance_all(self) -> None:
         """Takes over what every cursor tells, so that what was taken takes no more room."""
         for member, grants in list(self._state.grants.items()):

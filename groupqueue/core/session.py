@@ -14,7 +14,7 @@ from typing import Any
 
 from groupqueue.core import messages as m
 from groupqueue.core.calls import Call, Question
-from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
+from groupqueue.core.inbox import CREDITED, SETTLED, WAITING, Inbox
 from groupqueue.core.outbox import Outbox
 from groupqueue.core.results import unpack_result
 
@@ -181,6 +181,7 @@ class Session:
                 question.asked = True
                 out.append(m.Request(ticket, question.request))
         getters = len(self.getters) if not self.inbox.count else 0
+        self.words[WAITING] = getters or int(self._want_ticket > 0)
         spent = int(1e6 * (now - self._granted_at))
         if self._want_ticket and self._want_ticket != self._want_told:
             self._want_told = self._want_ticket

@@ -1,8 +1,8 @@
 """
 The members' files: `members/<id>`, flocked by its owner for life, mapped by its owner and by the leader.
 
-Words (u64, native): taken, settled, attention, credited, opened. The leader writes attention and credited, the owner
-the others.
+Words (u64, native): taken, settled, attention, credited, opened, waiting. The leader writes attention and credited, the
+owner the others.
 From byte 4096 on a ring of 4096 bytes, one to a position modulo 4096: 1 if the item was taken to be held. The owner
 writes the ring before `taken`; the leader grants no position whose byte in the ring it has not read.
 """
@@ -16,7 +16,7 @@ import stat
 import time
 from contextlib import suppress
 
-from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
+from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN, WAITING
 from groupqueue.system.disk import allocate, is_full
 from groupqueue.system.locks import try_lock
 
@@ -92,6 +92,10 @@ class Cursors:
     def opened(self, member: int) -> int:
         words = self._words(member)
         return 0 if words is None else int(words[OPENED])
+
+    def waiting(self, member: int) -> int:
+        words = self._words(member)
+        return 0 if words is None else int(words[WAITING])
 
     def claimed(self, member: int) -> int:
         words = self._words(member)

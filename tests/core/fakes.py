@@ -18,7 +18,7 @@ from groupqueue.core import messages as m
 from groupqueue.core import records
 from groupqueue.core.broker import Broker
 from groupqueue.core.checkpoint import Rebuild, to_json
-from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN
+from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN, WAITING
 from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
@@ -192,7 +192,7 @@ class Words:
     """A member's file: its words and its ring."""
 
     def __init__(self) -> None:
-        self.words = memoryview(bytearray(8 * 5)).cast("Q")
+        self.words = memoryview(bytearray(8 * 6)).cast("Q")
         self.ring = memoryview(bytearray(RING))
 
 
@@ -209,6 +209,10 @@ class FakeCursors:
     def opened(self, member: int) -> int:
         file = self.files.get(member)
         return 0 if file is None else file.words[OPENED]
+
+    def waiting(self, member: int) -> int:
+        file = self.files.get(member)
+        return 0 if file is None else file.words[WAITING]
 
     def claimed(self, member: int) -> int:
         file = self.files.get(member)

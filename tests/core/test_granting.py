@@ -7,7 +7,7 @@ import pytest
 from groupqueue.core import granting
 from groupqueue.core import messages as m
 from groupqueue.core.granting import HOLD, WINDOW
-from groupqueue.core.inbox import ATTENTION
+from groupqueue.core.inbox import ATTENTION, WAITING
 from groupqueue.core.recalls import LOOK, PATIENCE
 from tests.core.fakes import Group, numbered
 
@@ -410,3 +410,41 @@ def test_a_grant_of_a_batch_is_one_record(group: Group) -> None:
     c.want(1000)
     assert group.journal.appended == before + 1
     assert len(c.granted) == 1000
+
+
+# A member that cannot be heard
+
+
+def test_who_waits_is_seen_in_its_file_where_its_messages_wait_for_room(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(3))
+    group.broker.look_after(c.peer, group.now)
+    group.step()
+    assert c.payloads == []
+    c.file.words[WAITING] = 1
+    group.broker.look_after(c.peer, group.now)
+    group.step()
+    assert c.payloads == numbered(1)
+
+
+def test_who_has_items_that_it_has_not_taken_is_granted_no_more_by_a_look(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(3))
+    c.file.words[WAITING] = 1
+    for _ in range(3):
+        group.broker.look_after(c.peer, group.now)
+        group.step()
+    assert c.payloads == numbered(1)
+    c.take()
+    group.broker.look_after(c.peer, group.now)
+    group.step()
+    assert c.payloads == numbered(2, 1)
+
+
+def test_any_number_in_the_file_is_at_most_a_window(group: Group) -> None:
+    p, c = group.member(), group.member()
+    p.put(*numbered(3))
+    c.file.words[WAITING] = 2**64 - 1
+    group.broker.look_after(c.peer, group.now)
+    group.step()
+    assert c.payloads == numbered(3)

@@ -125,6 +125,25 @@ def test_the_only_process_gets_what_is_in_front_of_its_own_puts_that_wait_for_ro
 
 
 @root_only
+def test_nor_do_the_gets_of_a_process_that_does_not_lead_wait_behind_its_own_puts(small_disk, group):
+    leader = open_leader(group, directory=small_disk)
+    other = open_member(group, directory=small_disk, mode="client")
+    other.do("""
+        accepted = 0
+        try:
+            while accepted < 8000:
+                q.put((accepted, b"x" * 65536), timeout=0.7)
+                accepted += 1
+        except Full:
+            pass
+    """)
+    accepted = other.do("accepted")
+    assert 100 < leader.do("q.stats().ready") < accepted < 8000
+    assert other.do(f"[q.get(timeout=5)[0] for _ in range({accepted})]", timeout=50) == list(range(accepted))
+    assert leader.do("q.stats().ready") == 0
+
+
+@root_only
 def test_a_disk_that_somebody_else_fills_stops_no_get(small_disk, group):
     leader = open_leader(group, directory=small_disk)
     leader.do("q.put_many(range(1000)); q.flush()")
