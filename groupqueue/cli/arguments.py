@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
+from importlib import metadata
+from typing import NoReturn
 
-from groupqueue.cli import EXIT_STATUS, LONGEST, USAGE, Problem, extra
+from groupqueue.cli import EXIT_STATUS, LONGEST, USAGE, Problem, extra, say
+from groupqueue.core import messages, records
 from groupqueue.system.paths import check_name, default_directory
 
 
@@ -44,6 +48,7 @@ class Parser(argparse.ArgumentParser):
             epilog=f"{', '.join(sorted(extra.COMMANDS))} need click and rich: {extra.REMEDY}. "
             f"`groupqueue COMMAND --help` shows examples. {EXIT_STATUS}.",
         )
+        self.add_argument("--version", action=_Version, help="this version, and those of the wire and the journal")
         self.standard: dict[str, argparse.ArgumentParser] = {}
         self._commands = self.add_subparsers(
             dest="command", required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
@@ -111,6 +116,22 @@ class Parser(argparse.ArgumentParser):
         )
         self.standard[command] = found
         return found
+
+
+class _Version(argparse.Action):
+    """Says what must be the same in all processes of a group, and exits."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        try:
+            version = metadata.version("groupqueue")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        python = ".".join(map(str, sys.version_info[:3]))
+        say(f"groupqueue {version}, wire {messages.VERSION}, journal {records.VERSION}, Python {python}")
+        parser.exit()
 
 
 def _add_directory(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from groupqueue.__main__ import main
 from groupqueue.cli import extra
+from groupqueue.core import messages, records
 from tests.helpers import ROOT
 
 
@@ -32,6 +33,15 @@ def test_wrong_usage_exits_with_2(argv, capsys):
         main(argv)
     assert raised.value.code == 2
     assert "usage: groupqueue" in capsys.readouterr().err
+
+
+def test_version_tells_what_must_be_the_same_in_a_group(capsys):
+    with pytest.raises(SystemExit) as raised:
+        main(["--version"])
+    assert raised.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith("groupqueue ")
+    assert f"wire {messages.VERSION}, journal {records.VERSION}, Python {sys.version.split()[0]}" in said
 
 
 @pytest.mark.parametrize("command", ["stats", "serve", "doctor", *sorted(extra.COMMANDS.keys() - {"bench"})])
