@@ -150,11 +150,11 @@ class Guests:
             self._plan()
 
     def _give_up_writing(self, guest: Guest) -> None:
-        """It reads no more, but what it said before is to be heard: reading comes to the end of that by itself."""
+        """What it said before is to be heard all the same. It hears that this is the end, and so reading comes to one."""
         if guest.backlog:
             self._lose(guest)
             return
-        guest.connection.drop_unsent()
+        guest.connection.end_sending()
         self._watch(guest)
 
     def _read(self, guest: Guest) -> None:

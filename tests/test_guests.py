@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import socket
 import struct
@@ -17,7 +18,7 @@ from groupqueue.core.peer import Peer
 from groupqueue.core.ports import NoRoom
 from groupqueue.guests import QUESTIONS_PER_TURN, QUEUE_LIMIT, Guests
 from groupqueue.system.deadline import now
-from groupqueue.system.transport import Connection, Listener, connect
+from groupqueue.system.transport import Closed, Connection, Listener, connect
 
 
 class FakeBroker:
@@ -27,12 +28,16 @@ class FakeBroker:
         self.full = False
         self.heard: list[m.Message] = []
         self.gone: list[int] = []
+        self.looked_after: list[int] = []
 
     def hello(self, hello: m.Hello) -> Peer:
         return Peer(hello.member, hello.pid, "dual", "follower")
 
     def understands(self, message: m.Message) -> bool:
         return not isinstance(message, m.Welcome)
+
+    def look_after(self, peer: Peer, time: float) -> None:
+        self.looked_after.append(peer.member)
 
     def receive(self, peer: Peer, message: m.Message, time: float) -> None:
         if self.full and isinstance(message, m.Items):
@@ -117,6 +122,7 @@ def test_what_there_is_no_room_for_waits_in_order_and_so_does_all_after_it(house
     assert house.logged == ["the disk is full: puts wait until there is room again"]
     house.guests.on_timer(now() + 1)
     assert house.broker.heard == []
+    assert house.broker.looked_after == [7]
     house.broker.full = False
     assert house.guests.due < now() + 2
     house.guests.on_timer(now() + 2)
@@ -175,6 +181,34 @@ def test_what_somebody_said_who_is_gone_is_heard_though_nothing_can_be_sent_to_i
     assert house.broker.heard == [m.Heard(number) for number in range(1, 101)]
     assert house.broker.gone == [7]
     assert house.guests.members == {}
+
+
+def test_who_is_there_and_cannot_be_sent_to_comes_to_the_end_of_the_file(house: House) -> None:
+    guest = house.guest()
+    served = house.guests.members[7]
+    sock = served.connection.sock
+
+    class Broken:
+        """A socket on which sending fails, though the other end is there."""
+
+        def sendmsg(self, parts: Any) -> int:
+            raise OSError("no buffer space")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sock, name)
+
+    served.connection.sock = Broken()  # type: ignore[assignment]
+    guest.send(m.Heard(1))
+    house.guests.send(served, m.Result(1, b"answer"))
+    with pytest.raises(Closed):
+        while True:
+            assert select.select([guest.sock], [], [], 10)[0]
+            list(guest.receive(bytearray(4096), keep=True))
+    house.turn()
+    assert house.broker.heard == [m.Heard(1)]
+    guest.close()
+    house.turn()
+    assert house.broker.gone == [7]
 
 
 def test_so_is_what_somebody_said_for_whom_too_much_was_kept(house: House) -> None:

@@ -13,7 +13,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from groupqueue.core import messages as m
 from groupqueue.core.wire import FrameReader, encode
@@ -116,14 +116,19 @@ class Connection:
         data = memoryview(scratch)[:count]
         return self._reader.feed(memoryview(bytes(data)) if keep else data)
 
-    def drop_unsent(self) -> None:
-        """What was kept is of no use any more."""
-        self._out.clear()
-        self.queued = 0
+    def end_sending(self) -> None:
+        """Nothing more is sent; the other end, if it is there, comes to the end of the file. Reading goes on."""
+        self._drop_unsent()
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        self.drop_unsent()
+        self._drop_unsent()
         self.sock.close()
+
+    def _drop_unsent(self) -> None:
+        self._out.clear()
+        self.queued = 0
 
 
 def peer_uid(sock: socket.socket) -> int:

@@ -92,10 +92,7 @@ def test_a_directory_that_is_none(tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
     assert main(["doctor", "jobs", "--directory", str(file)]) == 1
-    assert (
-        capsys.readouterr().err
-        == f"groupqueue doctor: group '(all)': the directory {file} is not a directory; name another\n"
-    )
+    assert capsys.readouterr().err == f"groupqueue doctor: the directory {file} is not a directory; name another\n"
 
 
 @linux_only
