@@ -15,6 +15,7 @@ from typing import Any
 
 from groupqueue.core.items import Batch, Failed, Grants, Held, Reply, Run
 from groupqueue.core.messages import REPLY_LOST
+from groupqueue.core.spans import Spans
 from groupqueue.core.state import State
 
 FORMAT = 1
@@ -42,6 +43,7 @@ def to_json(state: State, *, reasons: bool = True) -> dict[str, Any]:
         "failed": [[item, failed.reason if reasons else ""] for item, failed in state.failed.items()],
         "attempts": [[item, *counts] for item, counts in state.attempts.items()],
         "answered": list(state.answered),
+        "segments": sorted(state.segments),
         "replies": [number for number, reply in state.replies.items() if reply.location is not None],
         "lost_replies": [
             [number, reply.item, reply.producer, reply.seq, reply.text]
@@ -55,7 +57,8 @@ class Rebuild:
     """Recovery of a state: a checkpoint, then the items and replies that the segments hold, then the later records.
 
     `add_items` and `add_reply` in any order; then `settle`; then `apply_...` of the later ledger records on `state`;
-    then `finish`.
+    then `finish`. `unseen`: what the ledger knows as unfinished and no segment holds. That is lost; but only once all
+    records are applied, for an item may have been finished since, and its segment written over.
     """
 
     def __init__(self, checkpoint: dict[str, Any] | None) -> None:
@@ -67,6 +70,7 @@ class Rebuild:
         self._replies: list[tuple[tuple[int, ...], int, Any]] = []
         self._finishing: list[int] = []
         self._counted = (0, 0)
+        self.unseen = Spans()
 
     def add_items(self, words: tuple[int, ...], size: int, location: Any) -> None:
         """The words of an ITEMS record, in the order of the format."""
@@ -107,7 +111,33 @@ class Rebuild:
 
     def runs(self, pairs: Iterable[tuple[int, int]]) -> list[Run]:
         """Runs for a GRANT record's (first id, count) pairs."""
-        return [Run(first, count, self.state.find(first)) for first, count in pairs]
+        runs = [Run(first, count, self.state.find(first)) for first, count in pairs]
+        for run in runs:
+            if run.batch is None:
+                self.unseen.add(run.first, run.count)
+        return runs
+
+    def see_taken(self, member: int, position: int, held: Iterable[int]) -> None:
+        """A record is about to tell that the member took everything before `position`."""
+        grants = self.state.grants.get(member)
+        if grants is None:
+            return
+        end = grants.taken
+        for run in grants.runs:
+            if end >= position:
+                return
+            count = min(run.count, position - end)
+            if run.batch is None:
+                self.unseen.remove(run.first, count)
+                for item in held:
+                    if run.first <= item < run.first + count:
+                        self.unseen.add(item, 1)
+            end += run.count
+
+    def see_finished(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """A record is about to tell that these items are finished."""
+        for first, count in pairs:
+            self.unseen.remove(first, count)
 
     def finish(self) -> State:
         """What finishing replies say of their items is said last: they were sent of held items."""
@@ -116,8 +146,10 @@ class Rebuild:
             if item in state.held:
                 state.unrecorded.append((item, 1))
             state.apply_finish([(item, 1)])
+            self.unseen.remove(item, 1)
         state.answered = {item for item in state.answered if state.find(item) is not None}
         state.attempts = {item: counts for item, counts in state.attempts.items() if state.find(item) is not None}
+        state.lost += self.unseen.total
         next_id, total_put = self._counted
         state.total_put = total_put + sum(words[3] for words, _, _ in self._young if words[1] >= next_id)
         state.total_finished = state.total_put - state.unfinished - len(state.failed)
@@ -131,6 +163,8 @@ class Rebuild:
         state.last_seq = dict(saved["last_seq"])
         state.attempts = {item: (attempt, deaths) for item, attempt, deaths in saved["attempts"]}
         state.answered = set(saved["answered"])
+        # An older groupqueue does not tell.
+        state.segments = set(saved.get("segments", ()))
         for number, item, producer, seq, text in saved["lost_replies"]:
             state.keep_reply(number, Reply(item, producer, seq, REPLY_LOST, 0, None, text))
 
@@ -165,7 +199,7 @@ class Rebuild:
         at = bisect_right(self._old, first, key=_first_id) - 1
         batch = self._old[at] if at >= 0 else None
         if batch is None or first + count > batch.first_id + batch.count:
-            self.state.lost += count
+            self.unseen.add(first, count)
             return None
         batch.live += count
         return batch

@@ -94,10 +94,9 @@ class Grants:
         for run in self.runs:
             if position >= end:
                 return
-            for item in range(run.first, run.first + run.count):
-                if start <= position < end:
-                    yield position, item
-                position += 1
+            for index in range(max(start - position, 0), min(end - position, run.count)):
+                yield position + index, run.first + index
+            position += run.count
 
 
 class Held:

@@ -32,6 +32,9 @@ HEADER = struct.Struct("<IIQIHHQ")
 MAGIC = 0x52515147
 _MAGIC_BYTES = MAGIC.to_bytes(4, "little")
 _SEED = struct.Struct("<QQ")
+
+MOST_NUMBERS = 1 << 63
+"""Of segments: an epoch, which a pid's 31 bits are enough for, and a counter of 32."""
 _AFTER_CHECK = struct.Struct("<IQIHHQ")
 _CHECK = struct.Struct("<I")
 
@@ -50,12 +53,13 @@ class Kind(enum.IntEnum):
     REQUEUE = 9  # id, attempt, deaths
     GONE = 10  # member
     HEARD = 11  # reply ids...
-    PRODUCERS = 12  # next id, total put, (producer, last seq)...
+    PRODUCERS = 12  # next id, total put, (producer, last seq)... | number of the items segment that ends, u64, or none
     SHUTDOWN = 13  # state
     RETRY = 14  # ids...
-    EPOCH = 15  # epoch, pid
+    EPOCH = 15  # epoch, pid, numbers of the items segments in use...
     LOST = 16  # id, item id, producer, seq | reason
     ANSWERED = 17  # item ids...
+    BEGUN = 18  # number of an items segment
 
 
 class SegmentKind(enum.IntEnum):
@@ -109,6 +113,8 @@ def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
         return None
     if version != VERSION:
         raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
+    if kind not in (SegmentKind.ITEMS, SegmentKind.LEDGER) or number >= MOST_NUMBERS:
+        return None
     return SegmentHeader(SegmentKind(kind), number, generation, journal)
 
 

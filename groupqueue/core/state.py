@@ -23,7 +23,7 @@ class State:
     """See the module. Counts: `lanes.ready`, `lanes.untaken`, `len(held)`; bytes of all unfinished items: `bytes`.
 
     `released`: locations of no more use, for whoever keeps the journal. `unrecorded`: items that recovery found
-    finished by their reply alone, which may be written over.
+    finished by their reply alone, which may be written over. `segments`: the numbers of the journal's items segments.
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,7 @@ class State:
         self.lost = 0
         self.released: list[Any] = []
         self.unrecorded: list[tuple[int, int]] = []
+        self.segments: set[int] = set()
         self._index: list[int] | None = None
         self._replies_to: dict[tuple[int, int], int] = {}
 

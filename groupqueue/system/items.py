@@ -135,18 +135,25 @@ class ItemSegments:
         self._number += 1
         number = self._number
         if used is not None and not used.live and used.size >= needed and not used.damaged:
-            self._note_producers(used)
+            self._note_end(used)
             del self.used[used.number]
-            return self._start(used, number)
+            return self._begin_segment(used, number)
         for index, spare in enumerate(self.spares):
             if spare.size >= needed:
-                return self._start(self.spares.pop(index), number)
+                return self._begin_segment(self.spares.pop(index), number)
         segment = self._allocate(needed, number)
         if used is not None and not used.live:
             self._active = None
             self._recycle(used)
         self._unsynced.names = True
-        return self._start(segment, number)
+        return self._begin_segment(segment, number)
+
+    def _begin_segment(self, segment: Segment, number: int) -> Segment:
+        """From here on it is missed if it is not there: noted once it is, and before anything is in it."""
+        self._start(segment, number)
+        self._state.segments.add(number)
+        self._ledger.append(Kind.BEGUN, (number,))
+        return segment
 
     def _start(self, segment: Segment, number: int) -> Segment:
         name = f"items-{number:016x}"
@@ -177,7 +184,7 @@ class ItemSegments:
 
     def _recycle(self, segment: Segment) -> None:
         """Requires that nothing in the segment is of use."""
-        self._note_producers(segment)
+        self._note_end(segment)
         self._unsynced.segments.discard(segment)
         self.used.pop(segment.number, None)
         if segment.damaged:
@@ -189,13 +196,16 @@ class ItemSegments:
         else:
             segment.remove()
 
-    def _note_producers(self, segment: Segment) -> None:
+    def _note_end(self, segment: Segment) -> None:
+        """Before it goes: what it alone could tell, and, with the last of that, that it is not missed."""
         state = self._state
         pairs = [pair for pair in segment.producers.items() if pair[0] in state.last_seq]
         for start in range(0, max(len(pairs), 1), _MOST_PRODUCERS):
             part = pairs[start : start + _MOST_PRODUCERS]
             words = [state.next_id, state.total_put, *(word for pair in part for word in pair)]
-            self._ledger.append(Kind.PRODUCERS, words)
+            is_last = start + _MOST_PRODUCERS >= len(pairs)
+            self._ledger.append(Kind.PRODUCERS, words, segment.number.to_bytes(8, "little") if is_last else b"")
+        state.segments.discard(segment.number)
 
 
 def _power_of_two(value: int) -> int:

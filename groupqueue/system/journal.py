@@ -71,7 +71,11 @@ class Journal:
         for segment in found.unreadable:
             segment.set_aside()
         other = found.other if found.other not in found.unreadable else None
+        self.state.segments = set(self._items.used)
         self._ledger.begin(self._number, epoch, pid, self.state, found.ledger, other)
+        if found.has_losses:
+            # Or the next leader finds them missing once more.
+            self._ledger.forget()
         if any(segment.suspect for segment in self._items.used.values()):
             # They were synced together.
             self._ledger.renew()

@@ -27,6 +27,9 @@ LEDGER_SIZE = 256 * 1024
 LEAST_FREE = 64 * 1024
 _ENTRY_BYTES = 48
 
+# So many are told in one record at most; who has more of them open is told of the youngest only.
+_MOST_SEGMENTS = 4000
+
 
 class Ledger:
     """See the module. `segments` are the file that counts and the next one, as far as they are there."""
@@ -59,7 +62,7 @@ class Ledger:
         else:
             if other is None:
                 self._prepare_other()
-            self.append(Kind.EPOCH, (self._epoch, pid))
+            self.append(Kind.EPOCH, (self._epoch, pid, *sorted(state.segments)[-_MOST_SEGMENTS:]))
 
     def append(self, kind: Kind, words: Sequence[int], body: bytes = b"") -> None:
         ledger = self._current
@@ -99,6 +102,13 @@ class Ledger:
         self._unsynced.ledger = other
         return other
 
+    def forget(self) -> None:
+        """Goes on without what was told of items that are lost, if there is room for that."""
+        try:
+            self.roll()
+        except NoRoom:
+            pass
+
     def renew(self) -> None:
         """Goes on in new files, if there is room for them: what is written to these may never reach the disk."""
         try:
@@ -134,6 +144,7 @@ class Ledger:
     def _checkpoint_size(self) -> int:
         state = self._state
         entries = len(state.batches) + 2 * len(state.held) + 4 * len(state.failed) + len(state.last_seq)
+        entries += len(state.segments)
         return _ENTRY_BYTES * (entries + len(state.attempts) + len(state.replies))
 
     def _prepare_other(self) -> None:

@@ -7,7 +7,6 @@ before a valid one are damage: they are noted and passed over, and the segment i
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections import Counter
@@ -15,29 +14,24 @@ from typing import Any
 
 from groupqueue.core import records
 from groupqueue.core.checkpoint import Rebuild
-from groupqueue.core.messages import DURABLE
-from groupqueue.core.records import Kind, Record, SegmentHeader, SegmentKind
+from groupqueue.core.records import Damage, Kind, Record, SegmentHeader, SegmentKind
 from groupqueue.core.replay import replay
+from groupqueue.core.saved import read_saved
+from groupqueue.core.sense import contradicts, is_possible_entry
 from groupqueue.core.state import State
 from groupqueue.exceptions import GroupVersionError
-from groupqueue.system.segments import Location, Segment
+from groupqueue.system.contents import Contents
+from groupqueue.system.segments import Segment
 
 _PREFIXES = ("items-", "ledger-", "new-", "spare-")
-
-
-class Data:
-    """What items segments hold, by id. What was copied from one to another counts where it is younger."""
-
-    def __init__(self) -> None:
-        self.batches: dict[int, tuple[tuple[int, ...], int, Location]] = {}
-        self.replies: dict[int, tuple[tuple[int, ...], int, Location]] = {}
 
 
 class Recovery:
     """
     See the module. What `read` finds: `items` by number, the `ledger` that counts and the `other`, the `unreadable`
     ledgers; `foreign` segments of another journal, `surplus` ones, and what is `irregular`, no file; the `last_number`
-    of any segment, the number of this `journal` (0 if none is told), and in `notes` what was damaged.
+    of any segment, the number of this `journal` (0 if none is told), in `notes` what was damaged, and `has_losses` if
+    the ledger names what is not there.
     """
 
     def __init__(self, path: str, group: str) -> None:
@@ -51,10 +45,13 @@ class Recovery:
         self._found: list[tuple[Segment, SegmentHeader | None]] = []
         self.journal = 0
         self.last_number = 0
+        self.has_losses = False
         self.notes: list[str] = []
         self._path = path
         self._group = group
         self._headless: list[Segment] = []
+        self._copies: list[Segment] = []
+        self._opened: list[Segment] = []
 
     def read(self, *, read_only: bool) -> State:
         """`read_only`: without the leader's lock, so that there may be a leader who writes.
@@ -64,35 +61,39 @@ class Recovery:
         names = self._names()
         self.journal = self._most_common_journal(names)
         checkpoint, later = self._read_ledgers(names, copy=read_only)
-        data = Data()
+        contents = Contents(self._note_damage)
         for name in names:
             if name.startswith("items-"):
                 self._open_items(name)
             elif name.startswith("spare-"):
-                spare = Segment.open(os.path.join(self._path, name), 0)
+                spare = self._open(name, 0)
                 self._header(spare)
                 spare.close()
-        self._read_items(data)
+        self._read_items(contents)
         rebuild = Rebuild(checkpoint)
-        for found in data.batches.values():
+        batches = contents.batches()
+        for found in batches:
             rebuild.add_items(*found)
-        for found in data.replies.values():
+        for found in contents.replies(batches):
             rebuild.add_reply(*found)
         rebuild.settle()
-        for record in later:
-            replay(rebuild, record)
+        self._replay(rebuild, later)
         state = rebuild.finish()
-        if not self.notes:
-            # An item that the checkpoint names and no segment holds was finished since, and its segment written over.
-            state.lost = checkpoint["totals"][2] if checkpoint is not None else 0
+        if not (read_only and self._is_written()):
+            self._note_missing(state, rebuild.unseen.total)
         if not read_only:
             self._count_live(state)
         return state
 
     def close(self) -> None:
-        for segment in (*self.items.values(), *self.unreadable, *self.foreign, *self.surplus, self.ledger, self.other):
-            if segment is not None:
-                segment.close()
+        """Also after a reading that something cut short."""
+        for segment in self._opened:
+            segment.close()
+
+    def _open(self, name: str, number: int) -> Segment:
+        segment = Segment.open(os.path.join(self._path, name), number)
+        self._opened.append(segment)
+        return segment
 
     def _names(self) -> list[str]:
         """What is there that a journal has, in order. A folder or a link in the place of a segment is `irregular`."""
@@ -126,22 +127,24 @@ class Recovery:
 
     # Ledgers
 
-    def _read_ledgers(self, names: list[str], *, copy: bool) -> tuple[dict[str, Any] | None, list[Record]]:
+    def _read_ledgers(self, names: list[str], *, copy: bool) -> tuple[dict[str, Any] | None, list[Record | Damage]]:
         """The checkpoint that counts, and the records after it."""
-        found: list[tuple[Segment, Record]] = []
+        found: list[tuple[Segment, dict[str, Any]]] = []
         unreadable: list[Segment] = []
         for name in ("ledger-0", "ledger-1"):
             if name not in names:
                 continue
-            segment = Segment.open(os.path.join(self._path, name), 0)
+            segment = self._open(name, 0)
             if copy:
                 segment.load()
+                self._copies.append(segment)
             header = self._header(segment)
             if header is not None and self._is_foreign(segment, header):
                 continue
             first = self._first_record(segment, header)
-            if first is not None and first.kind == Kind.CHECKPOINT:
-                found.append((segment, first))
+            checkpoint = read_saved(first.body) if first is not None and first.kind == Kind.CHECKPOINT else None
+            if checkpoint is not None:
+                found.append((segment, checkpoint))
             else:
                 if segment.number or (segment.size and any(segment.view()[:64])):
                     unreadable.append(segment)
@@ -160,8 +163,8 @@ class Recovery:
             return None, []
         for segment, _ in found[:-1]:
             self.other = segment
-        self.ledger, first = found[-1]
-        return json.loads(bytes(first.body)), self._later_records(self.ledger)
+        self.ledger, checkpoint = found[-1]
+        return checkpoint, self._later_records(self.ledger)
 
     def _first_record(self, segment: Segment, header: SegmentHeader | None) -> Record | None:
         if header is None:
@@ -171,15 +174,48 @@ class Recovery:
             return None
         return records.read_record(segment.view(), records.SEGMENT_HEADER_SIZE, segment.number)
 
-    def _later_records(self, ledger: Segment) -> list[Record]:
-        later = []
+    def _later_records(self, ledger: Segment) -> list[Record | Damage]:
+        later: list[Record | Damage] = []
         for record in records.read_records(ledger.view(), ledger.number):
-            if isinstance(record, records.Damage):
-                self._note_damage(ledger, record)
-            else:
-                ledger.tail = record.end
-                later.append(record)
+            ledger.tail = record.end
+            if isinstance(record, Record) and later and not is_possible_entry(record):
+                record = Damage(record.offset, record.end)
+            later.append(record)
         return later[1:]
+
+    def _replay(self, rebuild: Rebuild, later: list[Record | Damage]) -> None:
+        state = rebuild.state
+        ledger = self.ledger
+        is_whole = True
+        for record in later:
+            assert ledger is not None
+            # What follows a loss may well seem to contradict the rest.
+            if isinstance(record, Record) and not (is_whole and contradicts(state, record)):
+                replay(rebuild, record)
+                continue
+            is_whole = is_whole and isinstance(record, Record)
+            self._note_damage(ledger, Damage(record.offset, record.end))
+            # Of any of them it may have told that it has ended.
+            state.segments.clear()
+        if self.unreadable:
+            state.segments.clear()
+
+    def _note_missing(self, state: State, unseen: int) -> None:
+        """Names what the ledger tells of and is not there. It is set aside, for it is all that is left of that."""
+        ledger = self.ledger
+        if ledger is None:
+            return
+        self.has_losses = unseen > 0
+        for number in sorted(state.segments - self.items.keys() - {segment.number for segment in self.surplus}):
+            ledger.damaged = True
+            self.notes.append(f"items-{number:016x} is missing; what was left in it is lost")
+        if unseen and not self.notes:
+            ledger.damaged = True
+            self.notes.append(f"{ledger.name} names {unseen:,} item(s) that no segment holds")
+
+    def _is_written(self) -> bool:
+        """Whether the ledgers are not what they were: who leads has gone on, and we looked at two moments."""
+        return any(bytes(segment.view()) != os.pread(segment.fd, segment.size, 0) for segment in self._copies)
 
     # Items
 
@@ -189,15 +225,19 @@ class Recovery:
         except ValueError:
             self.notes.append(f"{name} is not a name of ours; left alone")
             return
-        segment = Segment.open(os.path.join(self._path, name), number)
+        segment = self._open(name, number)
         header = self._header(segment)
         if header is not None:
             if self._is_foreign(segment, header):
                 return
+            if header.kind != SegmentKind.ITEMS:
+                self.surplus.append(segment)
+                self.notes.append(f"{name} is no items segment")
+                return
             segment.number = header.number
         self._found.append((segment, header))
 
-    def _read_items(self, data: Data) -> None:
+    def _read_items(self, contents: Contents) -> None:
         """In the order of the numbers. Of those that have the same one that counts which has its name, too."""
         self._found.sort(key=lambda found: (found[0].number, not found[0].name.endswith(f"-{found[0].number:016x}")))
         for segment, header in self._found:
@@ -208,15 +248,15 @@ class Recovery:
                 self.surplus.append(segment)
                 self.notes.append(f"{segment.name} stands there twice")
             else:
-                self._read_segment(segment, header, data)
+                self._read_segment(segment, header, contents)
 
-    def _read_segment(self, segment: Segment, header: SegmentHeader | None, data: Data) -> None:
+    def _read_segment(self, segment: Segment, header: SegmentHeader | None, contents: Contents) -> None:
         self.items[segment.number] = segment
         segment.read_note()
-        self._read_data(segment, data)
+        contents.read(segment)
         segment.suspect = segment.suspect or segment.is_in_doubt
         if segment.tail < segment.synced and not segment.damaged:
-            self._note_damage(segment, records.Damage(segment.tail, segment.synced))
+            self._note_damage(segment, Damage(segment.tail, segment.synced))
         if header is None and (segment.damaged or segment.tail > records.SEGMENT_HEADER_SIZE):
             # Its records are of this number, so that nobody must use it again.
             self.last_number = max(self.last_number, segment.number)
@@ -225,28 +265,6 @@ class Recovery:
         elif header is None and not segment.damaged and not records.is_cut_short(segment.view()):
             segment.damaged = True
             self.notes.append(f"{segment.name}: nothing in it can be read")
-
-    def _read_data(self, segment: Segment, data: Data) -> None:
-        lost_some = False
-        for record in records.read_records(segment.view(), segment.number):
-            if isinstance(record, records.Damage):
-                self._note_damage(segment, record)
-                lost_some = lost_some or record.end > segment.synced
-                continue
-            if not lost_some:
-                segment.tail = record.end
-            length = len(record.body)
-            location = Location(segment, record.end - (-length & 7) - length, length)
-            if record.kind == Kind.ITEMS and len(record.words) == 7:
-                producer, _, first_seq, count, flags, _, _ = record.words
-                if flags & DURABLE and lost_some:
-                    # Never acknowledged. Taken for accepted, it would have its producer drop what is lost before it.
-                    continue
-                segment.durable = segment.durable or bool(flags & DURABLE)
-                segment.producers[producer] = first_seq + count - 1
-                data.batches[record.words[1]] = (record.words, length, location)
-            elif record.kind == Kind.REPLY and len(record.words) == 6:
-                data.replies[record.words[0]] = (record.words, length, location)
 
     def _count_live(self, state: State) -> None:
         """Tells each segment how many of its bodies are of use."""
@@ -278,7 +296,7 @@ class Recovery:
             self.last_number = max(self.last_number, header.number)
         return header
 
-    def _note_damage(self, segment: Segment, damage: records.Damage) -> None:
+    def _note_damage(self, segment: Segment, damage: Damage) -> None:
         segment.damaged = True
         self.notes.append(f"{segment.name}: bytes {damage.offset} to {damage.end} are damaged")
 

@@ -56,6 +56,7 @@ _RECORDS = [
     ("EPOCH", ("heir", "leader"), "the lock file and the records of each epoch tell it too, and the next is above all of them"),
     ("LOST", ("lost", "leader"), "the item is still held, or awaited: whoever recovers decides the same again, and a reply that is there is not made twice"),
     ("ANSWERED", ("joinable", "leader"), "it precedes HEARD, and the reply's own record says so until that one is whole"),
+    ("BEGUN", ("plain", "leader"), "the segment is there and nothing is in it: unlisted it is not missed, listed it is found"),
 ]
 
 _FRAMES = [
@@ -104,7 +105,7 @@ POINTS = [
     Point("rename to items", "Segment.rename", BOTH, ("rolling", "leader"), "the header counts, not the name"),
     Point("rename to spare", "Segment.rename", BOTH, ("rolling", "leader"), "the header counts, not the name, and nothing is in it"),
     Point("rename to ledger", "Segment.rename", BOTH, ("durable heir", "leader"), "it replaces the ledger that does not count, by one without a checkpoint"),
-    Point("segment remove", "Segment.remove", BOTH, ("rolling", "leader"), "nothing in it is of use, and PRODUCERS has told what it alone knew"),
+    Point("segment remove", "Segment.remove", BOTH, ("rolling", "leader"), "nothing in it is of use, and PRODUCERS has told what it alone knew, and that it ends"),
     Point("sync file", "disk.sync_file", BOTH, ("durable", "leader"), "nothing is acknowledged yet; a recovery brings to the disk what it finds before it calls it accepted"),
     Point("sync folder", "disk.sync_folder", BOTH, ("durable", "leader"), "nothing is acknowledged yet; a recovery brings to the disk what it finds before it calls it accepted"),
     Point("note of a sync", "Segment._note", WRITE, ("durable", "leader"), "without it, or with half of it, more is in doubt than need be, and is copied before anybody is told of it"),

@@ -78,6 +78,7 @@ def test_a_position_of_a_lost_item_is_still_a_position() -> None:
     life.put(P, 2)
     life.grant(A, (1, 2), (3, 2))
     del life.journal.segments[0]
+    life.journal.damaged = True
     again = life.journal.replay()
     assert picture(again)["granted"][A] == (0, 4, [None, None, 3, 4])
     assert list(again.grants[A].positions(0, 9))[2:] == [(2, 3), (3, 4)]

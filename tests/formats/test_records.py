@@ -317,7 +317,7 @@ def test_another_version_is_named_not_taken_for_damage(monkeypatch: pytest.Monke
 def test_a_kinds_number_never_changes() -> None:
     names = (
         "ITEMS REPLY CHECKPOINT GRANT RETURN TAKEN FINISH FAILED REQUEUE GONE HEARD PRODUCERS SHUTDOWN RETRY EPOCH LOST"
-        " ANSWERED"
+        " ANSWERED BEGUN"
     )
     assert " ".join(kind.name for kind in Kind) == names
     assert [kind.value for kind in Kind] == list(range(1, len(Kind) + 1))

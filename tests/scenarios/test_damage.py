@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from groupqueue.core.records import Kind
 from groupqueue.exceptions import GroupDirectoryError
 from tests.helpers import eventually
+from tests.system.forgery import Entry, Forged
 from tests.system.homes import flip
+
+GRANT_OF_NOTHING = ("journal/ledger-0", Entry(Kind.GRANT, (77, 0, 1 << 40, 1)))
+NO_KIND = ("journal/ledger-0", Entry(999, (1, 2), b"?"))
+SHORT = ("journal/items-*", Entry(Kind.ITEMS, (77, 50, 1, 9, 0, 3, 1), b"\1\0\0\0x"))
 
 
 @pytest.fixture
@@ -75,6 +81,30 @@ def test_another_groups_segment_is_not_delivered_and_kept(filled, group, open_qu
     named(caplog, f"{theirs.name} belongs to another journal")
     assert (filled / "journal" / f"damaged-{theirs.name}").read_bytes() == theirs.read_bytes()
     assert other.get(timeout=10) == "not yours"
+
+
+def test_a_segment_that_is_gone_is_named(filled, group, open_queue, caplog):
+    path = only(filled, "journal/items-*")
+    path.unlink()
+    goes_on(open_queue(group), [])
+    named(caplog, f"the journal is damaged, the rest is delivered: {path.name} is missing")
+    only(filled, "journal/damaged-ledger-*")
+
+
+@pytest.mark.parametrize("which", [GRANT_OF_NOTHING, NO_KIND, SHORT], ids=str)
+def test_nonsense_with_right_checks_keeps_nobody_from_leading(filled, group, open_queue, caplog, which):
+    pattern, entry = which
+    path = only(filled, pattern)
+    forged = Forged(path)
+    forged.save([*forged.entries, entry])
+    broken = path.read_bytes()
+    queue = open_queue(group)
+    goes_on(queue, range(6))
+    named(caplog, f"the journal is damaged, the rest is delivered: {path.name}")
+    queue.close()
+    queue.join_thread()
+    assert broken in [found.read_bytes() for found in (filled / "journal").iterdir()]
+    assert not any("crashed" in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize("name", ["ledger-0", "ledger-1"])

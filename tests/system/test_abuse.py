@@ -321,7 +321,10 @@ def test_another_groups_segment_in_the_place_of_ours_is_not_delivered(lived: Lif
     shutil.copy(foreign.path(ITEMS), home.path(ITEMS))
     found, notes = looked_at(home)
     assert found["ready"] == {}
-    assert notes == [f"{ITEMS} belongs to another journal; nothing of it is taken"]
+    assert notes == [
+        f"{ITEMS} belongs to another journal; nothing of it is taken",
+        f"{ITEMS} is missing; what was left in it is lost",
+    ]
     assert led(home) == notes
 
 

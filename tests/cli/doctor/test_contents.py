@@ -51,6 +51,22 @@ def test_damage_is_told_before_any_leader_has_met_it_and_after(group, directory,
     assert diagnose()["status"] == 0
 
 
+def test_a_segment_that_is_gone_is_told_before_any_leader_has_met_it_and_after(group, directory, diagnose):
+    member = open_leader(group)
+    member.do(FILL)
+    assert not diagnose()["named"].get("damage")
+    member.kill()
+    (path,) = segments(directory, group, "items")
+    path.unlink()
+    assert f"{path.name} is missing" in diagnose()["named"]["damage"]["text"]
+    heir = open_leader(group)
+    heir.do("q.put(1); q.flush()")
+    found = diagnose()
+    assert not found["named"].get("damage")
+    (aside,) = segments(directory, group, "damaged")
+    assert str(aside) in found["named"]["set-aside"]["text"]
+
+
 def test_what_a_damaged_journal_is_known_to_have_lost_is_noted(group, directory, diagnose):
     member = open_leader(group)
     member.do("q.put_many(range(5)); q.flush(); held = [q.get_message() for _ in range(5)]")
