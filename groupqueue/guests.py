@@ -22,6 +22,7 @@ from groupqueue.core.ports import NoRoom
 from groupqueue.core.wire import WireError
 from groupqueue.departed import Departed
 from groupqueue.system.deadline import now
+from groupqueue.system.shortage import remedy_of
 from groupqueue.system.transport import SCRATCH, Closed, Connection, Listener
 
 RETRY_FULL = 0.05
@@ -77,6 +78,7 @@ class Guests:
         self._asking: list[Guest] = []
         self._retry_at = inf
         self._accept_at = inf
+        self._is_short = False
         selector.register(listener, selectors.EVENT_READ, self._on_listener)
 
     def on_timer(self, time: float) -> None:
@@ -116,13 +118,23 @@ class Guests:
             try:
                 connection = self._listener.accept()
             except OSError as error:
-                self._log(logging.WARNING, f"cannot accept a member: {error}; trying again")
+                if self._listener.fileno() < 0:
+                    # Another thread's poll found this before the role ended.
+                    return
+                if remedy_of(error) and not self.members:
+                    # Nobody is served, and who waits to be may lead instead.
+                    raise
+                if not self._is_short:
+                    self._is_short = True
+                    what = remedy_of(error) or "trying again"
+                    self._log(logging.WARNING, f"cannot accept a member: {error}; {what}")
                 self._selector.unregister(self._listener)
                 self._accept_at = now() + RETRY_ACCEPT
                 self._plan()
                 return
             if connection is None:
                 return
+            self._is_short = False
             guest = Guest(connection)
             self._all[connection.fileno()] = guest
             self._selector.register(

@@ -25,8 +25,9 @@ from groupqueue.departed import FIRST_LOOK, Departed
 from groupqueue.guests import DISK_FULL, RETRY_FULL, Guests
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.deadline import now
+from groupqueue.system.shortage import remedy_of
 from groupqueue.system.journal import Journal
-from groupqueue.system.leadership import Leadership, read_note
+from groupqueue.system.leadership import Leadership
 from groupqueue.system.membership import Terms
 from groupqueue.system.paths import GroupPaths
 from groupqueue.system.transport import Listener
@@ -88,7 +89,7 @@ class Leader:
 
     def _recover(self) -> None:
         self._journal.recover()
-        note = read_note(self._paths)
+        note = self._leadership.last_note()
         self._epoch = max(self._journal.last_epoch, note.epoch if note is not None else 0) + 1
         self._leadership.note(os.getpid(), self._epoch)
         for damage in self._journal.notes:
@@ -100,6 +101,9 @@ class Leader:
         try:
             self._journal.settle(self._epoch)
         except SyncError as error:
+            if remedy_of(error):
+                # Somebody else may have what it takes.
+                raise
             self._settle_at = now() + RETRY_SYNC
             if self._trouble != str(error):
                 self._trouble = str(error)

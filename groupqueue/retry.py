@@ -9,6 +9,8 @@ SOON = 0.008
 SOON_TRIES = 50
 LAST = 0.05
 CRASHED = 0.5
+SHORT = 0.5
+SHORT_LAST = 5.0
 
 
 class Retry:
@@ -18,6 +20,7 @@ class Retry:
         self.at = now()
         self._pause = FIRST
         self._tries = 0
+        self._short = SHORT
 
     def at_once(self) -> None:
         """The next try is due."""
@@ -38,6 +41,14 @@ class Retry:
         """The role that was won could not be kept: slowly, for it may happen again."""
         self.at = now() + self._pause
         self._pause = min(max(2 * self._pause, 0.01), CRASHED)
+
+    def ran_short(self) -> None:
+        """There is not enough of something to lead: others first. Longer each time, but for one after a quiet time."""
+        time = now()
+        if time > self.at + 2 * SHORT_LAST:
+            self._short = SHORT
+        self.at = time + self._short
+        self._short = min(2 * self._short, SHORT_LAST)
 
     def refused(self) -> None:
         """Trying again helps only once somebody has changed something."""

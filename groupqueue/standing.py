@@ -34,6 +34,7 @@ from groupqueue.options import Options
 from groupqueue.retry import Retry
 from groupqueue.system.cursors import MemberFile
 from groupqueue.system.deadline import now
+from groupqueue.system.shortage import remedy_of
 from groupqueue.system.leadership import Leadership
 from groupqueue.system.membership import Membership
 from groupqueue.system.transport import Closed, Connection, connect
@@ -335,19 +336,40 @@ class Standing:
             return
         if interrupted:
             pass
+        elif remedy_of(error):
+            self._warn_once(
+                logging.WARNING,
+                f"this process has no file descriptor left for the role of {self.role.value} ({error}): it lets others "
+                f"lead, and tries again every few seconds; {remedy_of(error)}",
+            )
         elif isinstance(error, GroupVersionError):
-            if self._warned_of != str(error):
-                self._warned_of = str(error)
-                self._log(logging.ERROR, str(error))
+            self._warn_once(logging.ERROR, str(error))
         else:
             self._log(logging.ERROR, f"the role of {self.role.value} crashed and starts anew: {error!r}", error)
         try:
             self.become_candidate()
         finally:
-            if not interrupted:
+            if remedy_of(error):
+                self._retry.ran_short()
+            elif not interrupted:
                 self._retry.crashed()
 
+    def _warn_once(self, level: int, text: str) -> None:
+        if self._warned_of != text:
+            self._warned_of = text
+            self._log(level, text)
+
     def _reset_selector(self) -> None:
-        self.selector.close()
-        self.selector = selectors.DefaultSelector()
+        try:
+            fresh = selectors.DefaultSelector()
+        except OSError:
+            # Without a descriptor for another one this one is emptied, unless it is closed.
+            known = self.selector.get_map()
+            if known is None:
+                raise
+            for key in list(known.values()):
+                self.selector.unregister(key.fileobj)
+        else:
+            self.selector.close()
+            self.selector = fresh
         self.selector.register(self.wakeup.fd, selectors.EVENT_READ, self._on_wakeup)

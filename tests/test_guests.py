@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
@@ -270,3 +271,55 @@ def test_who_does_not_read_the_answers_is_asked_for_no_more_questions(house: Hou
     house.turn()
     assert house.broker.gone == [7]
     assert house.guests.due > now()
+
+
+# Without a descriptor
+
+
+class Short:
+    """A listener that can accept nobody, as it is where descriptors have run out."""
+
+    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+        self._listener = house.guests._listener
+
+    def __enter__(self) -> None:
+        def accept() -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self._patch.setattr(self._listener, "accept", accept)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._patch.undo()
+
+
+def test_who_can_accept_nobody_goes_on_for_its_guests_and_says_so_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = house.guest()
+    with Short(house, monkeypatch):
+        house.guest(8)
+        for later in range(1, 4):
+            house.guests.on_timer(now() + later)
+            house.turn()
+        guest.send(m.Heard(5))
+        house.turn()
+        assert house.broker.heard == [m.Heard(5)]
+        (said,) = house.logged
+        assert "cannot accept a member" in said
+        assert "ulimit -n" in said
+    house.guests.on_timer(now() + 5)
+    house.turn()
+    assert sorted(house.guests.members) == [7, 8]
+
+
+def test_who_can_accept_nobody_and_has_no_guests_lets_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Short(house, monkeypatch), pytest.raises(OSError, match="Too many open files"):
+        house.guest()
+
+
+def test_what_was_seen_of_a_listener_that_is_closed_by_now_is_nothing(house: House) -> None:
+    """As after a poll in one thread, while another ends the role."""
+    house.guests.close()
+    house.guests._on_listener(selectors.EVENT_READ)
+    assert house.logged == []

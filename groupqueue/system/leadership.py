@@ -18,6 +18,8 @@ from groupqueue.system.paths import GroupPaths
 # Of a pid, and of an epoch, which is the upper half of a segment's number.
 MOST = 1 << 31
 
+_NOTE_SIZE = 256
+
 
 class LeaderNote(NamedTuple):
     """What the lock file tells people: who led last, and in which epoch."""
@@ -58,6 +60,10 @@ class Leadership:
         """Writes into the lock file who leads."""
         os.pwrite(self._lock_fd, json.dumps({"pid": pid, "epoch": epoch}).encode().ljust(64) + b"\n", 0)
 
+    def last_note(self) -> LeaderNote | None:
+        """Who led before. Needs no descriptor of its own: without one, an epoch would be forgotten."""
+        return _parse(os.pread(self._lock_fd, _NOTE_SIZE, 0))
+
     def is_intact(self) -> bool:
         """Whether the paths still lead to what is locked."""
         return is_same_file(self._lock_fd, self._paths.lock) and is_same_file(self._folder_fd, self._paths.folder)
@@ -73,9 +79,16 @@ def read_note(paths: GroupPaths) -> LeaderNote | None:
     """Who wrote into the lock file last; that process need not live."""
     try:
         with open(paths.lock, "rb") as file:
-            found = json.loads(file.read(256))
+            return _parse(file.read(_NOTE_SIZE))
+    except OSError:
+        return None
+
+
+def _parse(data: bytes) -> LeaderNote | None:
+    try:
+        found = json.loads(data)
         note = LeaderNote(int(found["pid"]), int(found["epoch"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return note if 0 < note.pid < MOST and 0 <= note.epoch < MOST else None
 

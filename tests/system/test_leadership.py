@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -174,6 +175,20 @@ def test_a_note_that_cannot_be_read_is_none(paths: GroupPaths, text: str) -> Non
     with open(paths.lock, "w") as file:
         file.write(text)
     assert read_note(paths) is None
+
+
+def test_the_last_note_is_read_without_another_descriptor(
+    paths: GroupPaths, leader: Leadership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is none its epoch would be used again."""
+    leader.note(12, 34)
+
+    def refuse(*args: object, **how: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
+    assert leader.last_note() == LeaderNote(12, 34)
 
 
 # Asking
