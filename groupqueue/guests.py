@@ -162,7 +162,7 @@ class Guests:
             self._plan()
 
     def _give_up_writing(self, guest: Guest) -> None:
-        """What it said before is to be heard all the same. It hears that this is the end, and so reading comes to one."""
+        """What it said before is heard all the same. It is told that this is the end, and so reading comes to one."""
         if guest.backlog:
             self._lose(guest)
             return

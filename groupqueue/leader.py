@@ -25,11 +25,11 @@ from groupqueue.departed import FIRST_LOOK, Departed
 from groupqueue.guests import DISK_FULL, RETRY_FULL, Guests
 from groupqueue.system.cursors import Cursors
 from groupqueue.system.deadline import now
-from groupqueue.system.shortage import remedy_of
 from groupqueue.system.journal import Journal
 from groupqueue.system.leadership import Leadership
 from groupqueue.system.membership import Terms
 from groupqueue.system.paths import GroupPaths
+from groupqueue.system.shortage import remedy_of
 from groupqueue.system.transport import Listener
 from groupqueue.system.unsynced import SyncError
 

@@ -34,9 +34,9 @@ from groupqueue.options import Options
 from groupqueue.retry import Retry
 from groupqueue.system.cursors import MemberFile
 from groupqueue.system.deadline import now
-from groupqueue.system.shortage import remedy_of
 from groupqueue.system.leadership import Leadership
 from groupqueue.system.membership import Membership
+from groupqueue.system.shortage import remedy_of
 from groupqueue.system.transport import Closed, Connection, connect
 from groupqueue.system.wakeup import Wakeup
 

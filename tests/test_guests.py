@@ -201,10 +201,15 @@ def test_who_is_there_and_cannot_be_sent_to_comes_to_the_end_of_the_file(house: 
     served.connection.sock = Broken()  # type: ignore[assignment]
     guest.send(m.Heard(1))
     house.guests.send(served, m.Result(1, b"answer"))
+    heard: list[m.Message] = []
+
+    def read_to_the_end() -> None:
+        while select.select([guest.sock], [], [], 10)[0]:
+            heard.extend(guest.receive(bytearray(4096), keep=True))
+
     with pytest.raises(Closed):
-        while True:
-            assert select.select([guest.sock], [], [], 10)[0]
-            list(guest.receive(bytearray(4096), keep=True))
+        read_to_the_end()
+    assert heard == []
     house.turn()
     assert house.broker.heard == [m.Heard(1)]
     guest.close()

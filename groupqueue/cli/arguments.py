@@ -48,7 +48,13 @@ class Parser(argparse.ArgumentParser):
             epilog=f"{', '.join(sorted(extra.COMMANDS))} need click and rich: {extra.REMEDY}. "
             f"`groupqueue COMMAND --help` shows examples. {EXIT_STATUS}.",
         )
-        self.add_argument("--version", action=_Version, help="this version, and those of the wire and the journal")
+        self.add_argument(
+            "--version",
+            action=_Version,
+            nargs=0,
+            default=argparse.SUPPRESS,
+            help="this version, and those of the wire and the journal",
+        )
         self.standard: dict[str, argparse.ArgumentParser] = {}
         self._commands = self.add_subparsers(
             dest="command", required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
@@ -120,9 +126,6 @@ class Parser(argparse.ArgumentParser):
 
 class _Version(argparse.Action):
     """Says what must be the same in all processes of a group, and exits."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         try:
