@@ -31,8 +31,14 @@ class Wrong(AssertionError):
     """The group did what it must not."""
 
 
+class Deadly(BaseException):
+    """Whoever decodes this dies of it."""
+
+
 class Record:
-    """What is known of an item from outside. `loose`: it was let go, and may come out again; `must`: it has to."""
+    """What is known of an item from outside. `loose`: it was let go, and may come out again; `must`: it has to.
+    `opened`: somebody died decoding it, which may count as an attempt.
+    """
 
     def __init__(self, producer: int, number: int, call: Call | None) -> None:
         self.producer = producer
@@ -44,6 +50,7 @@ class Record:
         self.loose = False
         self.must = False
         self.fails = False
+        self.opened = False
         self.deaths = 0
 
     def __repr__(self) -> str:
@@ -177,7 +184,7 @@ class World:
         if record.call is not None and record.call.gone:
             raise Wrong(f"{record} comes out and was withdrawn")
         if record.attempt == 0:
-            if item.attempt != 1:
+            if item.attempt != 1 and not record.opened:
                 raise Wrong(f"{record} comes out for the first time as attempt {item.attempt}")
             if self.ordered and record.number < self.last_of.get(record.producer, 0):
                 raise Wrong(f"{record} comes out behind number {self.last_of[record.producer]}")
@@ -245,10 +252,42 @@ class World:
             return
         hold = member.gets.popleft() if member.gets else False
         member.session.getters = set(range(len(member.gets)))
+        if not hold and self.chosen.random() < 0.3 and self.take_together(member):
+            return
         item = member.inbox.take(bytes, hold)
         assert item is not None
         self.on_delivered(member, item)
         self.attend(member)
+
+    def take_together(self, member: Member) -> bool:
+        """Plain items of one entry at once. Now and then one of them is the death of who decodes it."""
+        chunk = member.inbox._current()
+        assert chunk is not None
+        first = chunk.index
+        deadly = self.chosen.randrange(20) if self.troubled else -1
+        decoded: list[bytes] = []
+        found: list[bytes] = []
+
+        def decode(payload: bytes) -> bytes:
+            if len(decoded) == deadly:
+                raise Deadly
+            decoded.append(payload)
+            return bytes(payload)
+
+        try:
+            member.inbox.take_together(decode, self.chosen.choice((2, 5, 32)), found)
+        except Deadly:
+            record = self.records[bytes(chunk.slices[first + len(decoded)])]
+            record.opened = True
+            record.deaths += 1
+            self.note(f"{record} is the death of who decodes it")
+            self.die(member)
+            return True
+        for at, payload in enumerate(found, chunk.first_id + first):
+            self.on_delivered(member, Item(payload, at, chunk.attempt, chunk.flags, chunk.pid, False, None, b""))
+        if found:
+            self.attend(member)
+        return bool(found)
 
     def attend(self, member: Member) -> None:
         state = member.file.words[ATTENTION]
@@ -715,7 +754,7 @@ class World:
             gone = record.call is not None and record.call.withdrawn
             if is_failed and not record.fails and record.deaths < MAX_ATTEMPTS:
                 raise Wrong(f"{record} is on the failed list, and nobody failed it")
-            if record.accepted and not record.attempt and not gone:
+            if record.accepted and not record.attempt and not gone and not is_failed:
                 raise Wrong(f"{record} was accepted and never came out")
             if record.must and not is_failed and not gone:
                 raise Wrong(f"{record} was let go and never came out again")
