@@ -20,6 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from threading import get_ident
 
+from groupqueue.closing import Closing
 from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION
 from groupqueue.core.outbox import Verdict
@@ -41,10 +42,9 @@ MAX_UNACKED = 100_000
 BATCH = 256
 PUSH_INTERVAL = 0.0005
 TICK = 0.0005
-LINGER_WARNING = 3.0
 
 
-class Member:
+class Member(Closing):
     """See the module. The methods that wait raise nothing but what a signal handler raises; they return False in
     time.
     """
@@ -66,11 +66,8 @@ class Member:
 
     def _open(self, membership: Membership) -> None:
         """Everything that is this process's alone."""
-        self.closing = False
-        self.closed_by_exit = False
+        self._begin_open()
         self.revived = False
-        self._linger: Deadline | None = None
-        self._flush_cancelled = False
         self.lock = threading.RLock()
         self._busy = 0
         self.put_lock = threading.RLock()
@@ -114,11 +111,6 @@ class Member:
         return self.session.is_bounded
 
     @property
-    def is_used(self) -> bool:
-        """Whether anything was ever put or got here."""
-        return self.outbox.put_count > 0 or self.session.was_granted
-
-    @property
     def is_leader(self) -> bool:
         return self._standing.is_leader
 
@@ -126,10 +118,6 @@ class Member:
     def is_connected(self) -> bool:
         """Whether a leader has answered and the connection stands."""
         return self.session.welcome is not None
-
-    @property
-    def is_closed(self) -> bool:
-        return self._standing.role is Role.CLOSED
 
     @property
     def is_beneath(self) -> bool:
@@ -214,69 +202,7 @@ class Member:
             self._standing.emit([message])
             self._standing.finish()
 
-    # Closing
-
-    def close(self) -> None:
-        """Begins to close; the background thread, or else this one, flushes and says goodbye."""
-        if self._begin_closing() and (forking.is_in_exit_handlers() or not self.driver.is_alive):
-            self.finish_closing(None)
-
-    def finish_closing(self, timeout: float | None) -> bool:
-        """Waits until everything is flushed and the member is gone."""
-        self._begin_closing()
-        deadline = Deadline(timeout)
-        while not self.is_closed:
-            step = deadline.sooner(LINGER_WARNING)
-            if self.wait(lambda: self.is_closed, Deadline(step)):
-                break
-            if deadline.expired:
-                return False
-            self.warn_of_lingering()
-        return True
-
-    def warn_of_lingering(self) -> None:
-        """Says why closing takes so long; due every LINGER_WARNING seconds that it lasts."""
-        text = "group %r: closing waits for a leader to take %d item(s)%s"
-        logger.warning(text, self.paths.name, self.outbox.waiting, self._watch.why())
-
-    def _begin_closing(self) -> bool:
-        if self.closing:
-            return False
-        self.closing = True
-        self._linger = Deadline(0 if self._flush_cancelled else self.options.linger)
-        self._standing.wakeup.set()
-        self.driver.notify()
-        return True
-
-    def cancel_flush(self) -> None:
-        """What is not sent by now need not be. Of this process only: a child puts and waits for itself."""
-        self._flush_cancelled = True
-        self._linger = Deadline(0)
-
-    def at_exit(self) -> None:
-        if self.is_closed:
-            return
-        if not self.closing and self._is_still_read():
-            self._flush_at_exit()
-            return
-        self.closed_by_exit = not self.closing
-        self.finish_closing(None)
-
-    def _flush_at_exit(self) -> None:
-        self.push()
-        deadline = Deadline(0 if self._flush_cancelled else self.options.linger)
-        while not self.wait(self.is_flushed, Deadline(deadline.sooner(LINGER_WARNING))) and not deadline.expired:
-            self.warn_of_lingering()
-
-    def _is_still_read(self) -> bool:
-        """Whether a daemon thread may get what is in a group without a name, which goes with its last member.
-
-        As with any queue in a process; who ends that thread, an atexit handler that is called after ours, then closes.
-        """
-        if not self.paths.is_anonymous or not self.is_used:
-            return False
-        main = threading.main_thread()
-        return any(t.daemon and t is not main and not Driver.is_one(t) for t in threading.enumerate())
+    # Other lives
 
     def revive(self) -> None:
         """After the interpreter's exit has begun and closed this member: open it once more, for a last put."""
@@ -394,28 +320,12 @@ class Member:
             due = heard
         if self._needs_watch() and (due is None or self._watch.due < due):
             due = self._watch.due
-        if self.closing and self._linger is not None:
-            left = self._linger.remaining()
-            if left is not None and (due is None or now() + left < due):
-                due = now() + left
-        return due
+        end = self._linger_end()
+        return end if due is None or (end is not None and end < due) else due
 
     def _idle(self) -> None:
         if self.outbox.pending or self.outbox.verdicts:
             self.push()
-
-    def _maybe_say_goodbye(self) -> None:
-        expired = self._linger is not None and self._linger.expired
-        if not self.is_flushed() and not expired:
-            return
-        if self.outbox.waiting and not self._flush_cancelled and self.options.linger != 0:
-            self._log(logging.WARNING, f"closed with {self.outbox.waiting} item(s) that no leader had taken")
-        # Whoever decodes has either taken its item before the leader hears of the end, or never will.
-        with self.inbox_lock:
-            # A crash is a death like any other: what this process held may be what ended it.
-            if not forking.is_crashing():
-                self._standing.goodbye()
-            self._close()
 
     def _close(self) -> None:
         self._standing.become_closed()

@@ -18,10 +18,10 @@ from groupqueue.aio.handle import Owner, caller
 from groupqueue.aio.member import LoopMember
 from groupqueue.aio.operating import Operating
 from groupqueue.aio.putting import Putting
+from groupqueue.closing import LINGER_WARNING
 from groupqueue.exceptions import ShutDown
 from groupqueue.face.handle import T
 from groupqueue.face.opening import Opening
-from groupqueue.member import LINGER_WARNING
 from groupqueue.options import Options
 from groupqueue.system.deadline import Deadline
 

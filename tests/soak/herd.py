@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,18 +135,21 @@ class Herd:
                 self.findings.append(f"in the end there is something left: {stats}")
 
     def _count(self) -> None:
-        seen: Counter[tuple[str, int]] = Counter()
+        seen: defaultdict[str, bytearray] = defaultdict(bytearray)
         disorder = 0
+        self.received = 0
         for log in self.logs.glob("consumer*.log"):
             newest: dict[str, int] = {}
-            for line in log.read_text().splitlines():
-                source, number = line.split()
-                item = source, int(number)
-                seen[item] += 1
-                disorder += item[1] < newest.get(source, -1)
-                newest[source] = item[1]
-        self.findings += [f"duplicated: {item}, {times} times" for item, times in seen.items() if times > 1]
-        self.received = len(seen)
+            with log.open() as lines:
+                for line in lines:
+                    source, text = line.split()
+                    number = int(text)
+                    times = seen[source]
+                    if number >= len(times):
+                        times.extend(bytes(number + 1 - len(times)))
+                    times[number] = min(times[number] + 1, 255)
+                    disorder += number < newest.get(source, -1)
+                    newest[source] = number
         self.flushed = 0
         lost = []
         sources = set()
@@ -154,9 +158,14 @@ class Herd:
             flushed = int(lines[-1].split()[0]) if lines else 0
             self.flushed += flushed
             sources.add(log.stem)
-            highest = max((number + 1 for source, number in seen if source == log.stem), default=0)
-            lost += [(log.stem, number) for number in range(max(flushed, highest)) if (log.stem, number) not in seen]
-        self.findings += [f"unexpected: {item}" for item in seen if item[0] not in sources]
+            times = seen[log.stem]
+            times.extend(bytes(max(flushed - len(times), 0)))
+            self.received += len(times) - times.count(0)
+            lost += [(log.stem, number) for number, count in enumerate(times) if not count]
+            self.findings += [
+                f"duplicated: {log.stem} {n}, {count} times" for n, count in enumerate(times) if count > 1
+            ]
+        self.findings += [f"unexpected: {source}" for source in seen if source not in sources]
         may_be_gone = self.killed["consumer"]
         if len(lost) > may_be_gone:
             self.findings.append(f"lost: {len(lost)}, of which {may_be_gone} may be with killed consumers: {lost[:50]}")
@@ -178,7 +187,7 @@ class Herd:
         )
         found = []
         for killed in self.leaders_killed:
-            following = next((when for when in flushes if when > killed), None)
-            if following is not None:
-                found.append(following - killed)
+            following = bisect_right(flushes, killed)
+            if following < len(flushes):
+                found.append(flushes[following] - killed)
         return found
