@@ -128,6 +128,8 @@ def _after_fork() -> None:
     _give_back()
     _taken.clear()
     gate = threading.RLock()
+    # Now, not with the first step: a busy machine lets a short child end before it takes one.
+    hook_multiprocessing()
     for participant in list(_participants):
         participant.after_fork()
 

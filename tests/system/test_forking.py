@@ -202,14 +202,13 @@ def test_a_child_of_multiprocessing_is_told_though_it_leaves_by_os_exit() -> Non
     assert script.lines == ["fork", "act", "exit of this process", "joined 0", "exit of this process"]
 
 
-def test_a_child_that_uses_multiprocessing_first_is_told_once_it_has_hooked() -> None:
+def test_the_first_child_of_multiprocessing_is_told_before_anybody_has_hooked() -> None:
     script = exits(
         """
         import multiprocessing
 
         def act():
-            forking.hook_multiprocessing()
-            forking.hook_multiprocessing()
+            pass
 
         child = multiprocessing.get_context("fork").Process(target=act)
         child.start()
