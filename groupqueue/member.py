@@ -158,15 +158,24 @@ class Member(Closing):
         In a stream of puts it looks every TICK seconds. To be woken for each batch would cost a system call, and, which
         is far more, the interpreter's lock.
         """
-        self.armed = True
-        if not self._ticking:
-            self._ticking = True
+        try:
+            self.armed = True
+            if not self._ticking:
+                self._ticking = True
+                self._standing.wakeup.set()
+        except BaseException:
+            # What a signal handler raised may have come before the wake, for which all who put now wait.
             self._standing.wakeup.set()
+            raise
 
     def wake(self) -> None:
         """Has whoever polls look at once."""
-        self.armed = True
-        self._standing.wakeup.set()
+        try:
+            self.armed = True
+            self._standing.wakeup.set()
+        except BaseException:
+            self._standing.wakeup.set()
+            raise
 
     def say(self, verdict: Verdict) -> None:
         """Tells the leader what became of a held item; it is told again until it is in the journal."""
@@ -192,6 +201,9 @@ class Member(Closing):
     def answer_attention(self) -> None:
         """The leader has set our mapped word: it wants to know, or have, what is left."""
         self._run(self._answer_attention)
+        # Who put meanwhile found us busy, and left it to us.
+        if self.outbox.pending or self.outbox.verdicts:
+            self.push()
 
     def _answer_attention(self) -> None:
         with self.inbox_lock:

@@ -125,6 +125,8 @@ class Standing:
         """Ends a step: a leader decides, and sends what was decided."""
         if self._leader is not None:
             self._leader.finish()
+        if self.session.misplaced:
+            self._rejoin(keep=False)
 
     def next_timer(self) -> float | None:
         """When `handle` is due at the latest; None if nothing but an event matters."""
@@ -270,7 +272,7 @@ class Standing:
             self._receive,
             self._log,
         )
-        self._leader.finish()
+        self.finish()
 
     def become_closed(self) -> None:
         """The end, after `goodbye`: nothing of the group is ours any more."""

@@ -127,7 +127,8 @@ class Rebuild:
             if end >= position:
                 return
             count = min(run.count, position - end)
-            if run.batch is None:
+            # 0: only the positions are left, and what they were is counted.
+            if run.batch is None and run.first:
                 self.unseen.remove(run.first, count)
                 for item in held:
                     if run.first <= item < run.first + count:

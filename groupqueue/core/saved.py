@@ -31,10 +31,10 @@ def _is_possible(saved: dict[str, Any]) -> bool:
     next_id = saved["next_id"]
     return (
         _are_below(MOST_EPOCHS, [saved["epoch"]])
-        and _are_below(MOST, [next_id, generation, lost])
+        and _are_below(MOST, [next_id, generation, put, lost])
         and next_id > 0
         # What is finished is what is left over, and may be less than nothing where much was lost.
-        and _are_below(2 * MOST, [put + MOST, finished + MOST])
+        and _are_below(2 * MOST, [finished + MOST])
         and _are_below(3, [shutdown])
         and _are_pairs_by_one(saved["last_seq"], MOST)
         and _are_below(_MOST_WORD, saved.get("segments", ()))

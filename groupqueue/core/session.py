@@ -163,7 +163,8 @@ class Session:
             self.outbox.cut()
             self._sealed = self.shutdown > 0
         self.outbox.cut_verdicts()
-        if self.welcome is None:
+        # Who is misplaced begins anew. Whatever it was granted before that would count as taken, by its old cursor.
+        if self.welcome is None or self.misplaced:
             return []
         out = self._replies
         self._replies = []

@@ -34,7 +34,7 @@ _NUMBERS = frozenset(("credit", "last_seq", "n", "after"))
 _TEXTS = frozenset(("mode", "do"))
 # Much more than any member says, and little enough to be read at once.
 _MAX_JSON = 64 * 1024
-_MAX_SEQ = (1 << 63) - 1
+_MAX_SEQ = 1 << 62
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6

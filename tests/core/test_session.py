@@ -109,6 +109,20 @@ def test_who_has_met_no_leader_yet_knows_of_no_shutdown_and_no_trouble() -> None
     assert (session.refusal, session.misplaced, session.was_granted) == ("", False, False)
 
 
+def test_who_is_not_known_to_the_journal_says_nothing_before_it_has_begun_anew(talk: Talk) -> None:
+    talk.hear(grant(0, b"a"))
+    talk.inbox.take(bytes, False)
+    talk.connect(position=0)
+    talk.put(b"b")
+    talk.session.getters = set(range(1))
+    assert talk.session.misplaced
+    assert talk.collect() == []
+    talk.session.rename(12)
+    talk.session.hello()
+    talk.hear(m.Welcome(m.VERSION, 2, 2, 0, talk.inbox.received, 0))
+    assert [type(message) for message in talk.collect()] == [m.Items, m.Want]
+
+
 def test_whether_anything_was_ever_granted_is_known(talk: Talk) -> None:
     talk.hear(grant(0, b"a"))
     assert talk.session.was_granted is True

@@ -12,7 +12,7 @@ import pytest
 
 from groupqueue.core.records import Kind
 from groupqueue.exceptions import GroupDirectoryError
-from tests.helpers import eventually
+from tests.helpers import eventually, open_leader, open_member
 from tests.system.forgery import Entry, Forged
 from tests.system.homes import flip
 
@@ -167,3 +167,19 @@ def test_a_member_that_is_no_file_is_nobody_and_stays(filled, group, open_queue)
     goes_on(queue, range(6))
     assert len(queue.stats().members) == 1
     assert all(path.is_dir() for path in strangers)
+
+
+def test_who_leads_by_a_journal_that_does_not_know_it_takes_nothing_for_taken(filled, group):
+    leader = open_leader(group)
+    heir = open_member(group)
+    assert heir.do("[q.get(timeout=10) for _ in range(6)]") == list(range(6))
+    leader.do("q.put_many([10, 11, 12]); q.flush()")
+    for path in filled.glob("journal/ledger-*"):
+        flip(path, 64 + 60)
+    leader.stop()
+    heir.begin("say('gets')\nfound = [q.get(timeout=15) for _ in range(9)]")
+    heir.expect("gets")
+    leader.kill()
+    heir.result()
+    # What had been got is no longer known to have been, but nothing counts as got that was not.
+    assert heir.do("found") == [*range(6), 10, 11, 12]

@@ -6,6 +6,7 @@ Whatever they are, somebody leads and goes on; what is bad is named and kept; wh
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -200,6 +201,17 @@ def test_a_checkpoint_that_cannot_be_is_none(lived: Life, home: Home, monkeypatc
         tried += 1
     assert tried > 1000
     assert named > tried * 0.7
+
+
+def test_a_checkpoint_that_counts_less_than_nothing_is_none(lived: Life, home: Home) -> None:
+    roll(lived)
+    lived.journal.close()
+    forged = Forged(home.path("ledger-1"))
+    saved = json.loads(forged.entries[0].body)
+    saved["totals"][0] = -100
+    forged.save([Entry(Kind.CHECKPOINT, (), json.dumps(saved).encode())])
+    notes = served(home)
+    assert "ledger-1 has no checkpoint that can be read" in notes
 
 
 # One by one
