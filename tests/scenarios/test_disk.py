@@ -67,6 +67,20 @@ def test_one_item_that_nobody_takes_does_not_keep_the_room_of_all_that_came_afte
     assert heir.do("q.get(timeout=5)") == "held"
 
 
+def fill(member):
+    """Puts until the disk is full; tells how many puts returned."""
+    member.do("""
+        accepted = 0
+        try:
+            while accepted < 8000:
+                q.put((accepted, b"x" * 65536), timeout=0.7)
+                accepted += 1
+        except Full:
+            pass
+    """)
+    return member.do("accepted")
+
+
 @root_only
 def test_a_group_works_on_a_small_disk(small_disk, group):
     leader = open_leader(group, directory=small_disk)
@@ -82,16 +96,7 @@ def test_a_group_works_on_a_small_disk(small_disk, group):
 def test_a_full_disk_is_backpressure_and_everything_accepted_comes_out(small_disk, group, killed):
     leader = open_leader(group, directory=small_disk)
     producer = open_member(group, directory=small_disk)
-    producer.do("""
-        accepted = 0
-        try:
-            while accepted < 8000:
-                q.put((accepted, b"x" * 65536), timeout=0.7)
-                accepted += 1
-        except Full:
-            pass
-    """)
-    accepted = producer.do("accepted")
+    accepted = fill(producer)
     assert 100 < accepted < 8000
     if killed:
         leader.kill()
@@ -107,16 +112,7 @@ def test_a_full_disk_is_backpressure_and_everything_accepted_comes_out(small_dis
 @root_only
 def test_the_only_process_gets_what_is_in_front_of_its_own_puts_that_wait_for_room(small_disk, group):
     only = open_member(group, directory=small_disk)
-    only.do("""
-        accepted = 0
-        try:
-            while accepted < 8000:
-                q.put((accepted, b"x" * 65536), timeout=0.7)
-                accepted += 1
-        except Full:
-            pass
-    """)
-    accepted = only.do("accepted")
+    accepted = fill(only)
     assert 100 < accepted < 8000
     assert only.do("q.stats().ready") < accepted
     assert only.do(f"[q.get(timeout=5)[0] for _ in range({accepted})]", timeout=40) == list(range(accepted))
@@ -128,16 +124,7 @@ def test_the_only_process_gets_what_is_in_front_of_its_own_puts_that_wait_for_ro
 def test_nor_do_the_gets_of_a_process_that_does_not_lead_wait_behind_its_own_puts(small_disk, group):
     leader = open_leader(group, directory=small_disk)
     other = open_member(group, directory=small_disk, mode="client")
-    other.do("""
-        accepted = 0
-        try:
-            while accepted < 8000:
-                q.put((accepted, b"x" * 65536), timeout=0.7)
-                accepted += 1
-        except Full:
-            pass
-    """)
-    accepted = other.do("accepted")
+    accepted = fill(other)
     assert 100 < leader.do("q.stats().ready") < accepted < 8000
     assert other.do(f"[q.get(timeout=5)[0] for _ in range({accepted})]", timeout=50) == list(range(accepted))
     assert leader.do("q.stats().ready") == 0
