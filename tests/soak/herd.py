@@ -181,13 +181,14 @@ class Herd:
         self.lost = len(lost)
 
     def failovers(self) -> list[float]:
-        """Seconds from each leader's death to the next flush of a pulse that lived."""
-        flushes = sorted(
-            float(line.split()[1]) for log in self.logs.glob("pulse*.log") for line in log.read_text().splitlines()
-        )
+        """Seconds from each leader's death to the next flush of a pulse that was there before it."""
+        lives = [
+            [float(line.split()[1]) for line in log.read_text().splitlines()] for log in self.logs.glob("pulse*.log")
+        ]
         found = []
         for killed in self.leaders_killed:
-            following = bisect_right(flushes, killed)
-            if following < len(flushes):
-                found.append(flushes[following] - killed)
+            places = [(flushes, bisect_right(flushes, killed)) for flushes in lives]
+            pauses = [flushes[at] - killed for flushes, at in places if 0 < at < len(flushes)]
+            if pauses:
+                found.append(min(pauses))
         return found

@@ -55,7 +55,7 @@ def small_disk(directory: str) -> Iterator[str]:
 def test_any_deaths(directory, group, open_queue):
     open_queue(group, mode="client", maxsize=5_000)
     herd = Herd(directory, group)
-    herd.start(pulse=1, producer=2, caller=1, consumer=3)
+    herd.start(pulse=2, producer=2, caller=1, consumer=3)
     nemesis = Nemesis(herd, SEED)
     while herd.killed.total() < scaled(10):
         nemesis.befall(
