@@ -39,13 +39,12 @@ RETRY_SYNC = 0.25
 OVERTAKES = {m.Want, m.Taken, m.Return}
 """What gets say does not wait behind our own puts for room on the disk: gets are what makes room there."""
 
+NO_NEWS = {m.Ack, m.Settled}
+"""Of what our own session is told: it has nothing to say to these, so no further round is needed."""
+
 
 class SteppedDown(Exception):
     """The paths no longer lead to what this leader has locked."""
-
-
-UNANSWERED = (m.Ack, m.Settled)
-"""A session that hears these has nothing new to say."""
 
 
 class Leader:
@@ -181,16 +180,16 @@ class Leader:
         while True:
             time = now()
             broker.pump(time)
-            answered = False
+            has_news = False
             for member, message in broker.finish_step():
                 if self._local is not None and member == self._local.member:
                     self._deliver(message)
-                    answered = answered or type(message) not in UNANSWERED
+                    has_news = has_news or type(message) not in NO_NEWS
                 else:
                     guest = guests.members.get(member)
                     if guest is not None:
                         guests.send(guest, message)
-            if not answered:
+            if not has_news:
                 return
             self.say(self._session.collect(time))
 

@@ -42,6 +42,7 @@ MAX_UNACKED = 100_000
 BATCH = 256
 PUSH_INTERVAL = 0.0005
 TICK = 0.0005
+"""Seconds between two looks of the background thread while puts come."""
 
 
 class Member(Closing):
@@ -73,7 +74,7 @@ class Member(Closing):
         self.put_lock = threading.RLock()
         self.armed = False
         self._ticking = False
-        self._seen = 0
+        self._seen_cut = 0
         self.pushed_at = 0.0
         self.backed_up = False
         self._polls: set[object] = set()
@@ -269,8 +270,8 @@ class Member(Closing):
         """How long a poll may last for the sake of what is put meanwhile; None if who puts wakes us."""
         outbox = self.outbox
         if self._ticking:
-            if self.armed or outbox.said != self._seen:
-                self._seen = outbox.said
+            if self.armed or outbox.cut_count != self._seen_cut:
+                self._seen_cut = outbox.cut_count
                 return TICK
             # Before what follows is looked at: who appends after that finds that it must wake us.
             self._ticking = False

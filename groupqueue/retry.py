@@ -43,7 +43,7 @@ class Retry:
         self._pause = min(max(2 * self._pause, 0.01), CRASHED)
 
     def ran_short(self) -> None:
-        """There is not enough of something to lead: others first. Longer each time, but for one after a quiet time."""
+        """Something is missing that leading takes: others first. Each pause is longer, until there was a quiet time."""
         time = now()
         if time > self.at + 2 * SHORT_LAST:
             self._short = SHORT

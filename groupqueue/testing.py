@@ -135,7 +135,7 @@ class TestGroups:
 
 
 def _names(directory: str) -> list[str]:
-    """None if the test itself has removed it."""
+    """What is in the directory: nothing, if the test itself has removed it."""
     try:
         return os.listdir(directory)
     except FileNotFoundError:

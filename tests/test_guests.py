@@ -217,7 +217,7 @@ def test_who_is_there_and_cannot_be_sent_to_comes_to_the_end_of_the_file(house: 
     assert house.broker.gone == [7]
 
 
-def test_so_is_what_somebody_said_for_whom_too_much_was_kept(house: House) -> None:
+def test_what_somebody_said_for_whom_too_much_was_kept_is_heard_once_it_is_gone(house: House) -> None:
     guest = house.guest()
     served = house.guests.members[7]
     while served.connection.queued < QUEUE_LIMIT:

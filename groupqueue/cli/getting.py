@@ -55,7 +55,7 @@ def get(name: str, directory: str | None, count: int, timeout: float | None, for
                 raise
             bad += not _hand_over(message, form)
             got += 1
-            # Not with the next few, as for any consumer: killed now, this one at most comes again.
+            # At once, not with the next few as other consumers do: of a killed one at most this item comes again.
             queue._member.push(wait=True)
         _settle(queue)
     return FAILED if bad else DONE

@@ -100,7 +100,8 @@ def _hand_in(queue: GroupQueue[Any], objects: Iterable[Any], deadline: Deadline,
         raise Problem(text, LATE) from None
     except (NotRead, PicklingError, ValueError) as error:
         queue.flush(deadline.remaining())
-        before = counted.count - (not isinstance(error, NotRead))
+        # What could not travel was counted when it was drawn; a line that could not be read was not.
+        before = counted.count if isinstance(error, NotRead) else counted.count - 1
         raise Problem(f"{error}; {before} item(s) before it were put") from None
 
 

@@ -84,6 +84,7 @@ class Granting:
     def look(self, peer: Peer, now: float) -> None:
         """As `on_want`, for a member that cannot be heard: its file tells whether anybody waits."""
         member = peer.member
+        self._progress.advance(member)
         waiting = self._progress.waiting(member)
         grants = self._state.grants.get(member)
         if waiting and (grants is None or grants.taken == grants.end):

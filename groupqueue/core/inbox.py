@@ -158,8 +158,9 @@ class Inbox:
     def take_together(self, decode: Callable[[Any], Any], most: int, found: list[Any]) -> Exception | None:
         """Appends up to `most` plain items of one entry to `found`. They are taken when the last of them is decoded.
 
-        So who dies in the midst has taken none, and `OPENED` tells which of them it died of. What a decoder raises ends
-        them, and is returned; that item is not taken. Appends nothing where `take` must see to the next item.
+        So who dies in the midst has taken none, and `OPENED` tells which of them it died of. An Exception of the
+        decoder ends them, and is returned; that item is not taken. Anything else is raised, and none is taken.
+        Appends nothing where `take` must see to the next item.
         """
         chunks = self._chunks
         chunk = self._current()

@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 
 
 Entry = bytes | tuple[Payload, "Call | None"]
-"""What is put: the commonest as it is, anything else with its call, if somebody waits for the reply."""
+"""An item as it was put: bytes in the commonest case, else its payload, and the call of who waits for its reply."""
 
 
 class Outbox:
@@ -80,8 +80,8 @@ class Outbox:
         return self.last_seq + len(self.pending)
 
     @property
-    def said(self) -> int:
-        """Grows with whatever is cut to be sent."""
+    def cut_count(self) -> int:
+        """How many items and verdicts were ever numbered to be sent."""
         return self.last_seq + self._number
 
     def open_calls(self) -> list[Call]:

@@ -44,8 +44,7 @@ class Progress:
         self._recorder.taken(member, taken, held)
 
     def waiting(self, member: int) -> int:
-        """How many threads of the member wait for items, as far as its file tells."""
-        self.advance(member)
+        """How many threads of the member waited for items when it last spoke, by its file."""
         return self._cursors.waiting(member)
 
     def advance_all(self) -> None:

@@ -16,6 +16,7 @@ from groupqueue.core.records import Kind, Record
 from groupqueue.core.state import State
 
 MOST_AT_ONCE = 4096
+"""Items in a run that are looked up one by one; a longer run is cut to the batches that are there."""
 
 
 def replay(rebuild: Rebuild, record: Record) -> None:

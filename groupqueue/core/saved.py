@@ -88,8 +88,11 @@ def _are_replies(replies: list[Any]) -> bool:
 
 
 def _is_text(text: Any) -> bool:
-    """Raises ValueError for one that cannot be sent on, half of a surrogate pair."""
-    return type(text) is str and text.encode() is not None
+    """Whether it is text. Raises ValueError for half of a surrogate pair, which could not be sent on."""
+    if type(text) is not str:
+        return False
+    text.encode()
+    return True
 
 
 def _three(counts: list[Any]) -> list[Any]:

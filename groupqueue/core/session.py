@@ -25,10 +25,12 @@ MANY_HEARD = 64
 
 class Session:
     """See the module. `dropped`: the group was shut down at once, with items of ours on their way. `is_bounded`: a put
-    needs credit. `due`: when `collect` has something to say that it does not say before, unless with something else.
+    needs credit. `due`: when what was heard is confirmed at the latest, if nothing else is said before; None if nothing
+    is to be confirmed.
 
     `getters` and `putters` hold a token for each thread that waits to get, or for room to put. `_withdrawals`: the
-    items that nobody shall get, and whether this leader has been told so."""
+    items that nobody shall get, and whether this leader has been told so.
+    """
 
     def __init__(self, member: int, pid: int, mode: str, outbox: Outbox, inbox: Inbox, words: memoryview) -> None:
         self.member = member

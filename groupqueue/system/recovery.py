@@ -201,7 +201,7 @@ class Recovery:
             state.segments.clear()
 
     def _note_missing(self, state: State, unseen: int) -> None:
-        """Names what the ledger tells of and is not there. It is set aside, for it is all that is left of that."""
+        """Names what the ledger tells of and is not there. It is then set aside: nothing else is left of that."""
         ledger = self.ledger
         if ledger is None:
             return

@@ -61,7 +61,7 @@ def test_what_a_reply_acknowledges_is_not_acknowledged_besides(group: Group) -> 
     assert (p.all(m.Ack), p.all(m.Reply)) == ([], [m.Reply(1, m.REPLY_VALUE, b"yes")])
 
 
-def test_it_is_when_the_reply_takes_long(group: Group) -> None:
+def test_a_batch_that_wants_replies_is_acknowledged_when_they_take_long(group: Group) -> None:
     p = group.member()
     p.put(b"a", reply=True)
     group.wait(POSTPONED / 2)
@@ -73,7 +73,7 @@ def test_it_is_when_the_reply_takes_long(group: Group) -> None:
     assert p.all(m.Ack) == [m.Ack(2)]
 
 
-def test_or_with_what_is_put_after_it(group: Group) -> None:
+def test_a_postponed_acknowledgement_goes_with_that_of_what_is_put_after(group: Group) -> None:
     p = group.member()
     p.put(b"a", reply=True)
     p.put(b"b")

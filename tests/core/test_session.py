@@ -705,7 +705,7 @@ def test_that_a_reply_was_heard_goes_with_the_next_thing_that_is_said(talk: Talk
     assert talk.session.due is None
 
 
-def test_or_alone_when_many_were(talk: Talk) -> None:
+def test_many_heard_replies_are_confirmed_at_once(talk: Talk) -> None:
     for number in range(1, MANY_HEARD + 1):
         talk.hear(m.Reply(number, m.REPLY_VALUE, b""))
         assert (talk.collect() == []) == (number < MANY_HEARD)

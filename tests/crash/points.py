@@ -132,9 +132,9 @@ POINTS = [
     Point("connect", "transport.connect", BOTH, ("plain", "consumer"), "a connection that says nothing is nobody's"),
     Point("accept", "Listener.accept", AFTER, ("plain", "leader"), "end of file at the other end, which tries again"),
     # Mapped words
-    Point("store opened", "Inbox.take", BOTH, ("plain", "consumer"), "the item is untaken; opened by a dead one, it counts as held: the next attempt"),
+    Point("store opened", "Inbox.take, take_plain, take_together", BOTH, ("plain", "consumer"), "the item is untaken; opened by a dead one, it counts as held: the next attempt"),
     Point("store ring", "Inbox.take", BOTH, ("messages", "consumer"), "a mark counts only below the cursor, and is written again before that"),
-    Point("store taken", "Inbox.take", BOTH, ("plain", "consumer"), "before: untaken. After: taken, the one plain item that may go with its consumer, or held, and the next attempt"),
+    Point("store taken", "Inbox.take, take_plain, take_together", BOTH, ("plain", "consumer"), "before: untaken. After: taken, the plain items of that one call that may go with their consumer, or held, and the next attempt"),
     Point("store settled", "Session", BOTH, ("bounded", "producer"), "corrected by the next Hello; of a dead member no room is set aside"),
     Point("store attention", "Cursors.attend, Member._answer_attention", BOTH, ("sharing", "leader"), "a wish of this leader; asked for nothing, a member answers too much and no harm is done"),
     Point("store credited", "Cursors.credit", BOTH, ("bounded", "leader"), "room is set aside that Hello does not claim: it is free again with the next Hello"),

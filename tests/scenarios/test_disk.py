@@ -121,7 +121,7 @@ def test_the_only_process_gets_what_is_in_front_of_its_own_puts_that_wait_for_ro
 
 
 @root_only
-def test_nor_do_the_gets_of_a_process_that_does_not_lead_wait_behind_its_own_puts(small_disk, group):
+def test_a_process_that_does_not_lead_gets_what_is_in_front_of_its_own_puts_that_wait_for_room(small_disk, group):
     leader = open_leader(group, directory=small_disk)
     other = open_member(group, directory=small_disk, mode="client")
     accepted = fill(other)

@@ -17,7 +17,9 @@ BARE = """
             try:
                 act()
             except OSError as error:
-                assert error.errno == errno.EBADF
+                assert error.errno == errno.EBADF, (who, number)
+            else:
+                raise AssertionError((who, number))
 
     q = GroupQueue(sys.argv[1])
     assert q.wait_for_leader(20)

@@ -88,7 +88,7 @@ def test_a_group_that_does_not_exist_is_not_made(directory, capsys, open_queue):
     assert os.listdir(directory) == ["other"]
 
 
-def test_a_directory_that_is_none(tmp_path, capsys):
+def test_a_file_in_the_place_of_the_directory_is_said_in_one_line(tmp_path, capsys):
     file = tmp_path / "file"
     file.touch()
     assert main(["doctor", "jobs", "--directory", str(file)]) == 1
