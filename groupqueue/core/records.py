@@ -176,6 +176,9 @@ def read_record(data: memoryview, offset: int, segment: int, verify_body: bool =
     return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch)
 
 
+_PIECE = 64 * 1024
+
+
 def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
     """The records of a segment in order, with what is damaged between them. A torn tail just ends them."""
     offset = SEGMENT_HEADER_SIZE
@@ -193,13 +196,15 @@ def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
 
 
 def _next_record(data: memoryview, offset: int, segment: int) -> int | None:
-    plain = data.obj
-    assert hasattr(plain, "find")
-    while True:
-        found = plain.find(_MAGIC_BYTES, offset + 4)
+    # In copies, for `find` of a mapping crashes some interpreters (CPython 3.11.2).
+    at = offset + 4
+    while at < len(data):
+        found = bytes(data[at : at + _PIECE + 3]).find(_MAGIC_BYTES)
         if found < 0:
-            return None
-        offset = found - 4
+            at += _PIECE
+            continue
+        offset = at + found - 4
         if offset % 8 == 0 and read_record(data, offset, segment) is not None:
             return offset
-        offset += 1
+        at += found + 1
+    return None
