@@ -99,11 +99,15 @@ class Outbox:
     def cut(self) -> None:
         """Makes batches of what is pending."""
         pending = self.pending
+        # Looked for until something else is met: in a long backlog of all sorts each look would be in vain.
+        is_plain = True
         while pending:
             call = _call_of(pending[0])
             if call is not None and call.withdrawn:
                 del pending[:1]
-            elif not self._cut_plain(pending):
+                continue
+            is_plain = is_plain and self._cut_plain(pending)
+            if not is_plain:
                 self._cut_batch(pending)
 
     def reject(self) -> None:

@@ -31,6 +31,7 @@ _SYNCED = struct.Struct("<QI")
 HEADER = struct.Struct("<IIQIHHQ")
 MAGIC = 0x52515147
 _MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+_PIECE = 64 * 1024
 _SEED = struct.Struct("<QQ")
 
 MOST_NUMBERS = 1 << 63
@@ -176,9 +177,6 @@ def read_record(data: memoryview, offset: int, segment: int, verify_body: bool =
     return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch)
 
 
-_PIECE = 64 * 1024
-
-
 def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
     """The records of a segment in order, with what is damaged between them. A torn tail just ends them."""
     offset = SEGMENT_HEADER_SIZE
@@ -196,15 +194,13 @@ def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
 
 
 def _next_record(data: memoryview, offset: int, segment: int) -> int | None:
-    # In copies, for `find` of a mapping crashes some interpreters (CPython 3.11.2).
-    at = offset + 4
-    while at < len(data):
-        found = bytes(data[at : at + _PIECE + 3]).find(_MAGIC_BYTES)
-        if found < 0:
-            at += _PIECE
-            continue
-        offset = at + found - 4
-        if offset % 8 == 0 and read_record(data, offset, segment) is not None:
-            return offset
-        at += found + 1
+    # In copies of pieces: `mmap.find` reads beyond the mapping, and crashes, in some interpreters (CPython 3.11.2).
+    for start in range(offset + 4, len(data), _PIECE):
+        piece = bytes(data[start : start + _PIECE + len(_MAGIC_BYTES) - 1])
+        found = piece.find(_MAGIC_BYTES)
+        while found >= 0:
+            at = start + found - 4
+            if at % 8 == 0 and read_record(data, at, segment) is not None:
+                return at
+            found = piece.find(_MAGIC_BYTES, found + 1)
     return None

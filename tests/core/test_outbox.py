@@ -325,3 +325,17 @@ def test_verdicts_are_said_before_batches_are_sent(outbox: Outbox) -> None:
     outbox.cut()
     outbox.cut_verdicts()
     assert [type(message) for message in outbox.unsent()] == [m.Done, m.Items]
+
+
+def test_a_long_backlog_of_all_sorts_is_not_looked_through_again_for_each_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outbox = Outbox(max_attempts=3, durable=False)
+    looks: list[int] = []
+    real = outbox._cut_plain
+    monkeypatch.setattr(outbox, "_cut_plain", lambda pending: looks.append(len(pending)) or real(pending))
+    for number in range(100):
+        outbox.pending += [b"%d" % number, (b"asks", Call())]
+    outbox.cut()
+    assert [items.count for items in outbox.unacked] == [1] * 200
+    assert len(looks) == 1

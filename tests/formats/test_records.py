@@ -120,6 +120,27 @@ def test_a_file_cut_off_at_any_byte_of_the_last_record_ends_before_it(last: int)
         assert told(read(writer.data[:size])) == SAMPLE[:last]
 
 
+class Unsearchable(bytearray):
+    """As a mapping is for some interpreters: to search it is to crash."""
+
+    def find(self, *args: object) -> int:
+        raise AssertionError("the mapping itself is searched")
+
+
+@pytest.mark.parametrize("junk", [8, 65_528, 65_536, 65_544, 200_000])
+@pytest.mark.parametrize("byte", [b"\0", b"GQQR"])
+def test_a_record_behind_any_length_of_damage_is_found(junk: int, byte: bytes) -> None:
+    writer = SegmentWriter(size=300_000)
+    writer.append(Kind.FINISH, (1, 1))
+    start = writer.tail
+    writer.data[start : start + junk] = (byte * junk)[:junk]
+    writer.tail += junk
+    writer.append(Kind.FINISH, (2, 1))
+    found = list(records.read_records(memoryview(Unsearchable(writer.data)), NUMBER))
+    assert found[1] == Damage(start, start + junk)
+    assert [record.words for record in found if isinstance(record, Record)] == [(1, 1), (2, 1)]
+
+
 def test_a_torn_tail_is_written_over_by_the_next_record() -> None:
     writer = SegmentWriter(size=640)
     writer.append(Kind.FAILED, (1,), b"one")
