@@ -30,6 +30,9 @@ from tests.crash.arms import FAIL_IO, FAIL_MEMORY, INJECTED, INTERRUPT, KILL, Ar
 
 GROUP = "jobs"
 PATIENCE = 25.0
+TOGETHER = 5
+"""Items to a call of `get_many`."""
+
 GO, SHUT, CLOSE = b"g", b"s", b"c"
 
 
@@ -379,6 +382,21 @@ def put_plenty(actor: Actor) -> None:
     wait_and_close(actor)
 
 
+def put_in_batches(actor: Actor) -> None:
+    """Several batches, single items between them, and in the end more than one call of `get_many` returns."""
+    source = begin(actor)
+    actor.put_many(source, range(4))
+    actor.flush(source)
+    actor.put(source, 4)
+    actor.put_many(source, range(5, 12))
+    actor.flush(source)
+    actor.shared[Shared.OPEN] = 1
+    actor.put(source, 12)
+    actor.put_many(source, range(13, 24))
+    actor.flush(source)
+    wait_and_close(actor)
+
+
 def put_large(actor: Actor) -> None:
     source = begin(actor)
     for number in range(9):
@@ -556,6 +574,23 @@ def consume_late(actor: Actor) -> None:
     while not actor.shared[Shared.OPEN] and time.monotonic() < end:
         time.sleep(0.001)
     _consume(actor, 0.0)
+    actor.close()
+
+
+def consume_together(actor: Actor) -> None:
+    """First what comes, then what has gathered: calls that take a part of a batch, and calls that take of several."""
+    actor.open()
+    queue = actor.queue
+    while True:
+        actor.tell("getting")
+        try:
+            objects = actor.call("get_many", queue.get_many, TOGETHER)
+        except ShutDown:
+            break
+        for obj in objects:
+            actor.got(obj)
+        if not actor.shared[Shared.OPEN]:
+            time.sleep(0.002)
     actor.close()
 
 

@@ -5,8 +5,8 @@ Actors tell each event before or after the call, through one pipe, so their orde
 call had begun no later than its first event, and was over no sooner than its second.
 
 The contract leaves a killed process these liberties and no more: what it had put and not flushed comes out once or not
-at all; of what its gets had taken, the one item that it had no time to tell of is gone if it was plain (its cursor
-says whether there was one), and comes again, as the next attempt, if it was held.
+at all; of what its gets had taken, the one item (of `get_many`: the items of one call) that it had no time to tell of
+is gone if it was plain (its cursor says whether there was one), and comes again, as the next attempt, if it was held.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ class Story:
 
     may_be_lost: bool = False
     """Whether items go to the failed list because their holders died."""
+
+    at_once: int = 1
+    """How many items a call of the consumer returns at most."""
 
 
 class History:
@@ -196,7 +199,7 @@ class History:
 
     def _on_killed(self, actor: str, gap: int) -> None:
         self.killed[actor] = gap
-        if gap not in (0, 1):
+        if not 0 <= gap <= self.story.at_once:
             self.find(f"cursor: {actor} was killed with a cursor {gap} items past what its gets had returned")
 
     def _on_joined(self, actor: str) -> None:

@@ -106,6 +106,7 @@ SCENARIOS = {
             armed=("leader", "producer", "leading producer"),
             successor=a.consume_and_answer,
         ),
+        Scenario("together", a.put_in_batches, a.consume_together, lambda: Story(at_once=a.TOGETHER)),
         Scenario("withdraw", a.ask_in_vain, a.consume_late, _held()),
         Scenario("operators", a.operate, a.consume_late, armed=("leader", "producer", "leading producer")),
         Scenario(

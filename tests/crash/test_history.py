@@ -30,6 +30,7 @@ KILLED: list[Event] = [("C", "killed", 0)]
 KILLED_WITH_ONE: list[Event] = [("C", "killed", 1)]
 HELD = Story(held=True)
 PLAIN = Story()
+TOGETHER = Story(at_once=2)
 
 
 def findings(story: Story, *events: Sequence[Event], failed: set[tuple[str, int]] | None = None) -> list[str]:
@@ -46,6 +47,9 @@ GOOD = {
     "an unflushed tail need not come out": (PLAIN, put(0), [("P", "killed", 0)]),
     "an unflushed tail may come out": (PLAIN, put(0), [("P", "killed", 0)], got(0)),
     "one plain item may go with its consumer": (PLAIN, put(0), put(1), FLUSHED, KILLED_WITH_ONE, got(1, by="D")),
+    "the plain items of one call may go with their consumer": (
+        TOGETHER, put(0), put(1), put(2), FLUSHED, [("C", "killed", 2)], got(2, by="D"),
+    ),
     "what a killed consumer held comes again": (
         HELD, put(0), FLUSHED, got(0), KILLED, got(0, "D", 2), ended(0, by="D"),
     ),
@@ -74,6 +78,7 @@ BAD = {
     "bound": (Story(maxsize=1), put(0), put(1), FLUSHED, got(0), got(1)),
     "a second reply": (HELD, put(0), got(0), ended(0), [("P", "answered", "P", 0, [1])] * 2),
     "cursor": (PLAIN, put(0), put(1), [("C", "killed", 2)]),
+    "cursor: more than one call of several": (TOGETHER, put(0), put(1), put(2), [("C", "killed", 3)]),
     "join returned before": (HELD, put(0), FLUSHED, got(0), [("P", "joined")], ended(0)),
     "C logged ERROR": (PLAIN, [("C", "log", "ERROR", "the role of leader crashed")]),
 }  # fmt: skip
