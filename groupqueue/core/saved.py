@@ -34,7 +34,8 @@ def _is_possible(saved: dict[str, Any]) -> bool:
         and _are_below(MOST, [next_id, generation, put, lost])
         and next_id > 0
         # What is finished is what is left over, and may be less than nothing where much was lost.
-        and _are_below(2 * MOST, [finished + MOST])
+        and type(finished) is int
+        and -MOST <= finished < MOST
         and _are_below(3, [shutdown])
         and _are_pairs_by_one(saved["last_seq"], MOST)
         and _are_below(_MOST_WORD, saved.get("segments", ()))
