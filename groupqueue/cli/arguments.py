@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import NoReturn
 
@@ -38,7 +39,21 @@ def run(words: Sequence[str]) -> int:
     return status
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Ends with the same status where nobody can be told of a mistake; not every version of argparse does."""
+
+    def error(self, message: str) -> NoReturn:
+        with suppress(OSError):
+            self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        with suppress(OSError):
+            super().exit(status, message)
+        sys.exit(status)
+
+
+class Parser(_Parser):
     """All commands; of those of the extra it knows no more than that they are there. `standard` are the others."""
 
     def __init__(self) -> None:
@@ -56,9 +71,7 @@ class Parser(argparse.ArgumentParser):
             help="this version, and those of the wire and the journal",
         )
         self.standard: dict[str, argparse.ArgumentParser] = {}
-        self._commands = self.add_subparsers(
-            dest="command", required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser
-        )
+        self._commands = self.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
         self._add_demo()
         self._add_standard()
         for name, (_, text) in extra.COMMANDS.items():

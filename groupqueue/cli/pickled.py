@@ -17,6 +17,7 @@ _OF_CLASS = frozenset(
     + ["copy_reg._reconstructor"]
     + [_REBUILD + name for name in ("instance", "exception", "enum_member", "raw_member")]
 )
+_GETATTR = frozenset(("builtins.getattr", "__builtin__.getattr"))
 _MAX_OPCODES = 1_000_000
 
 
@@ -28,6 +29,17 @@ class _Global(NamedTuple):
 
 class _Instance(NamedTuple):
     name: str
+
+
+class _Attribute(NamedTuple):
+    """Of a class: a member, if it is an enum (as some versions of Python pickle them), or a class that it contains."""
+
+    owner: str
+    attribute: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.owner}.{self.attribute}"
 
 
 class _Mark:
@@ -42,6 +54,8 @@ def type_name(payload: bytes) -> str:
         return ""
     if isinstance(top, _Global):
         return f"definition of {top.name}"
+    if isinstance(top, _Attribute):
+        return top.owner
     return top.name if isinstance(top, _Instance) else type(top).__name__
 
 
@@ -115,6 +129,8 @@ def _made_by(callable_: Any, arguments: Any) -> Any:
     name = callable_.name
     if name in _NAMED:
         return _Global(f"__main__.{arguments[2]}")
+    if name in _GETATTR and isinstance(arguments[0], _Global):
+        return _Attribute(arguments[0].name, arguments[1])
     if name in _OF_CLASS:
         name = arguments[0].name
     return _Instance(name)

@@ -37,6 +37,18 @@ class Color(enum.Enum):
     RED = 1
 
 
+class Outer:
+    class Inner:
+        pass
+
+
+class RedAsIn311:
+    """Pickled as members of an enum are by Python 3.11.0 to 3.11.3."""
+
+    def __reduce__(self):
+        return getattr, (Color, "RED")
+
+
 class Oops(Exception):
     pass
 
@@ -65,6 +77,8 @@ KINDS = [
     (Slotted(), f"{HERE}.Slotted"),
     (Pair(1, Pair(2, Plain())), f"{HERE}.Pair"),
     (Color.RED, f"{HERE}.Color"),
+    (RedAsIn311(), f"{HERE}.Color"),
+    (Outer.Inner(), f"{HERE}.Outer.Inner"),
     (Oops("no"), f"{HERE}.Oops"),
     (MyList([1]), f"{HERE}.MyList"),
     (datetime.datetime(2026, 1, 1), "datetime.datetime"),
