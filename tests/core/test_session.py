@@ -805,7 +805,7 @@ def test_a_reply_ends_the_withdrawal(talk: Talk) -> None:
 @pytest.mark.parametrize("what", ["reply", "result", "withdrawn"])
 def test_what_is_interrupted_while_it_is_heard_is_heard_when_it_is_told_again(what: str) -> None:
     """A signal handler may raise at any call; the connection is dropped then, and the leader repeats itself."""
-    for interrupted_at in range(100):
+    for interrupted_at in range(1000):
         talk = Talk()
         talk.connect()
         completed: list[Call] = []
