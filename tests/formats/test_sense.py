@@ -23,6 +23,11 @@ def record(kind: int, *words: int, body: bytes = b"") -> Record:
     return Record(kind, words, memoryview(body), 64, 128, 1)
 
 
+def named(found: Record) -> str:
+    kind = Kind(found.kind).name if found.kind in list(Kind) else str(found.kind)
+    return f"{kind} {found.words} {bytes(found.body)!r}"
+
+
 # As they are
 
 DATA = [
@@ -142,23 +147,23 @@ NO_ENTRIES = [
 ]
 
 
-@pytest.mark.parametrize("found", DATA, ids=str)
+@pytest.mark.parametrize("found", DATA, ids=named)
 def test_data_that_a_leader_writes_is_possible(found: Record) -> None:
     assert is_possible_data(found)
 
 
-@pytest.mark.parametrize("found", NO_DATA, ids=str)
+@pytest.mark.parametrize("found", NO_DATA, ids=named)
 def test_other_data_is_not(found: Record) -> None:
     assert not is_possible_data(found)
 
 
-@pytest.mark.parametrize("found", ENTRIES, ids=str)
+@pytest.mark.parametrize("found", ENTRIES, ids=named)
 def test_an_entry_that_a_leader_writes_is_possible(found: Record) -> None:
     assert is_possible_entry(found)
     assert not is_possible_data(found)
 
 
-@pytest.mark.parametrize("found", NO_ENTRIES, ids=str)
+@pytest.mark.parametrize("found", NO_ENTRIES, ids=named)
 def test_another_entry_is_not(found: Record) -> None:
     assert not is_possible_entry(found)
 
@@ -232,11 +237,11 @@ UNTRUE = [
 ]
 
 
-@pytest.mark.parametrize("found", TRUE, ids=str)
+@pytest.mark.parametrize("found", TRUE, ids=named)
 def test_what_may_be_true_is_no_contradiction(state: State, found: Record) -> None:
     assert not contradicts(state, found)
 
 
-@pytest.mark.parametrize("found", UNTRUE, ids=str)
+@pytest.mark.parametrize("found", UNTRUE, ids=named)
 def test_what_cannot_be_true_is_one(state: State, found: Record) -> None:
     assert contradicts(state, found)
