@@ -20,7 +20,7 @@ import selectors
 import threading
 from collections import deque
 from threading import get_ident
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from groupqueue.core import messages as m
 from groupqueue.core.inbox import Inbox
@@ -29,7 +29,6 @@ from groupqueue.core.session import Session
 from groupqueue.core.wire import WireError
 from groupqueue.exceptions import GroupMismatchError, GroupVersionError
 from groupqueue.follower import Follower
-from groupqueue.leader import Leader
 from groupqueue.options import Options
 from groupqueue.retry import Retry
 from groupqueue.system.cursors import MemberFile
@@ -39,6 +38,9 @@ from groupqueue.system.membership import Membership
 from groupqueue.system.shortage import remedy_of
 from groupqueue.system.transport import Closed, Connection, connect
 from groupqueue.system.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from groupqueue.leader import Leader
 
 PATIENCE = 0.005
 """Seconds that a message waits for a decoder to end; a leader has others to serve."""
@@ -77,7 +79,13 @@ class Standing:
         except BaseException:
             self.file.remove()
             raise
-        self._may_lead = options.mode != "client"
+        self._leader_type: type[Leader] | None = None
+        if options.mode != "client":
+            # Late: it brings a third of the package, for those only who may lead. And now: nobody is to wait for that
+            # when a leader has died, and no fork comes in the midst of it while a member is made.
+            from groupqueue.leader import Leader
+
+            self._leader_type = Leader
         self._log = log
         self._warned_of = ""
         self._retry = Retry()
@@ -216,11 +224,11 @@ class Standing:
             if not self.membership.is_intact():
                 self._rejoin()
                 return
-            if self._may_lead:
+            if self._leader_type is not None:
                 leadership = Leadership.try_take(self.paths)
                 if leadership is not None:
                     try:
-                        self._become_leader(leadership)
+                        self._become_leader(leadership, self._leader_type)
                     except BaseException:
                         # It owns the lock once it is made, and an interruption may have come before.
                         leadership.close()
@@ -261,9 +269,9 @@ class Standing:
         self.changed_at = now()
         self.emit([hello])
 
-    def _become_leader(self, leadership: Leadership) -> None:
+    def _become_leader(self, leadership: Leadership, leader_type: type[Leader]) -> None:
         self.role = Role.LEADER
-        self._leader = Leader(
+        self._leader = leader_type(
             leadership,
             self.paths,
             self.membership.terms,

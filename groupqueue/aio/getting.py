@@ -14,7 +14,6 @@ from groupqueue.aio.exceptions import QueueEmpty
 from groupqueue.aio.handle import Awaiting, Owner, caller
 from groupqueue.aio.waits import BREATH, Waits
 from groupqueue.core import messages as m
-from groupqueue.core.granting import WINDOW
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError, ShutDown
@@ -146,7 +145,7 @@ class Getting(Incoming[T], Awaiting[T]):
     async def _get_many(self, owner: Owner, max_items: int) -> list[T]:
         owner = owner or caller()
         session = self._member.session
-        session.wanted = min(max_items, WINDOW)
+        session.wanted = min(max_items, m.WINDOW)
         try:
             item: Item | None = await self._receive(owner, lambda: self._take_and_keep(owner))
         finally:

@@ -27,7 +27,6 @@ from groupqueue.core.sealing import Sealing
 from groupqueue.core.state import State
 
 HOLD = 0.005
-WINDOW = 2048
 MAX_ENTRIES = 400
 MAX_GRANT_BYTES = 4 * 1024 * 1024
 
@@ -88,7 +87,7 @@ class Granting:
         waiting = self._progress.waiting(member)
         grants = self._state.grants.get(member)
         if waiting and (grants is None or grants.taken == grants.end):
-            self.on_want(peer, m.Want(min(waiting, WINDOW), 0, 0), now)
+            self.on_want(peer, m.Want(min(waiting, m.WINDOW), 0, 0), now)
 
     def on_return(self, peer: Peer, message: m.Return, now: float) -> None:
         self._recalls.answered(peer)
@@ -186,7 +185,7 @@ class Granting:
         wanting = len(self.wanting)
         if wanting > 1:
             share = min(share, max(least, -(-self._state.lanes.ready // wanting)))
-        return min(share, WINDOW - untaken)
+        return min(share, m.WINDOW - untaken)
 
     def _next_lane(self, member: int, now: float) -> Lane | None:
         """The lane with the oldest item that this member may be granted."""

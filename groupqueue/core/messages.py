@@ -29,6 +29,9 @@ REPLY_EXCEPTION = 1
 REPLY_TEXT = 2
 REPLY_LOST = 3
 
+WINDOW = 2048
+"""Items that a member has at most, untaken."""
+
 
 class Hello(NamedTuple):
     """First word of a member. `received`: positions it holds or has held; `taken`: of those, returned by get."""

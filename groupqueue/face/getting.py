@@ -7,7 +7,7 @@ from __future__ import annotations
 from threading import current_thread, get_ident
 from typing import Any
 
-from groupqueue.core.granting import WINDOW
+from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.exceptions import DecodeError, Empty, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
@@ -78,7 +78,7 @@ class Getting(Incoming[T], Blocking[T]):
         """
         check_count(max_items)
         member = self._member
-        member.session.wanted = min(max_items, WINDOW)
+        member.session.wanted = min(max_items, m.WINDOW)
         found: list[T] = []
         try:
             found.append(self._receive(block, timeout))

@@ -11,7 +11,6 @@ from groupqueue.exceptions import DecodeError
 from groupqueue.face.endings import text_of
 from groupqueue.face.handle import Handle, T
 from groupqueue.message import Message
-from groupqueue.system import offline
 
 Told = tuple[dict[str, Any], memoryview]
 
@@ -69,4 +68,6 @@ class Looking(Handle[T]):
         raise TimeoutError(f"{what}: group {self._label!r} has no leader now")
 
     def _offline(self) -> dict[str, Any]:
+        from groupqueue.system import offline  # late: it brings all that recovers a journal, for few who need it
+
         return offline.inspect(self._member.paths)

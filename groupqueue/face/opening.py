@@ -13,7 +13,7 @@ from groupqueue.face.handle import Handle, T
 from groupqueue.member import Member
 from groupqueue.options import MAX_ITEM_BYTES, Options
 from groupqueue.serializers.custom import CustomSerializer
-from groupqueue.system import paths
+from groupqueue.system import forking, paths
 from groupqueue.system.membership import remove_group, sweep
 
 
@@ -58,7 +58,8 @@ class Opening(Handle[T]):
         paths.make_directory(directory, name or "(anonymous)")
         sweep(directory)
         self._custom = serializer
-        chosen = serializers.default_serializer() if serializer is None else CustomSerializer(serializer)
+        with forking.gate:
+            chosen = serializers.default_serializer() if serializer is None else CustomSerializer(serializer)
         self._dumps = chosen.dumps
         self._pack = getattr(chosen, "pack", chosen.dumps)
         self._loads = chosen.loads

@@ -18,13 +18,18 @@ Code travels only between equal Python versions: the receiver refuses other byte
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from collections.abc import Callable
+from functools import lru_cache
 from types import FunctionType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from groupqueue.interrupts import is_interrupt
-from groupqueue.serializers import byvalue
+from groupqueue.serializers import lazydill  # noqa: F401 - its hook before a fork has to be older than the members'
+
+if TYPE_CHECKING:
+    from groupqueue.serializers import byvalue
 
 __all__ = ["DefaultSerializer", "Serializer", "default_serializer"]
 
@@ -61,6 +66,8 @@ class DefaultSerializer:
     loads = staticmethod(pickle.loads)
 
     def __init__(self) -> None:
+        # Late: with a queue, not with the package. And now: not in the midst of a put.
+        importlib.import_module("groupqueue.serializers.byvalue")
         self.expects_large = False
 
     def dumps(self, obj: Any, /) -> bytes:
@@ -122,11 +129,9 @@ class _Sink:
         self.write = write
 
 
+@lru_cache(None)
 def default_serializer() -> DefaultSerializer:
-    return _DEFAULT
-
-
-_DEFAULT = DefaultSerializer()
+    return DefaultSerializer()
 
 
 def _mentions_main(data: bytes) -> bool:

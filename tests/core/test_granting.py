@@ -6,7 +6,7 @@ import pytest
 
 from groupqueue.core import granting
 from groupqueue.core import messages as m
-from groupqueue.core.granting import HOLD, WINDOW
+from groupqueue.core.granting import HOLD
 from groupqueue.core.inbox import ATTENTION, WAITING
 from groupqueue.core.recalls import LOOK, PATIENCE
 from tests.core.fakes import Group, numbered
@@ -156,7 +156,7 @@ def test_who_takes_quickly_is_granted_what_it_takes_within_hold(group: Group) ->
 
 def test_a_grant_grows_eightfold_at_most_and_ends_at_the_window(group: Group) -> None:
     p, c = group.member(), group.member()
-    p.put(*numbered(585 + 3 * WINDOW))
+    p.put(*numbered(585 + 3 * m.WINDOW))
     c.want()
     sizes = []
     while len(c.all(m.Grant)) < 7:
@@ -164,7 +164,7 @@ def test_a_grant_grows_eightfold_at_most_and_ends_at_the_window(group: Group) ->
         while c.granted:
             c.take()
         c.want(spent=0.0)
-    assert sizes == [1, 8, 64, 512, WINDOW, WINDOW]
+    assert sizes == [1, 8, 64, 512, m.WINDOW, m.WINDOW]
 
 
 @pytest.mark.parametrize("pace", [HOLD, 0.1, 1.0, 3600.0])
@@ -282,14 +282,14 @@ def test_a_grant_has_a_limit_of_entries(group: Group, monkeypatch: pytest.Monkey
 
 def test_no_more_is_untaken_than_the_window(group: Group) -> None:
     p, c = group.member(), group.member()
-    p.put(*numbered(WINDOW + 100))
-    c.want(WINDOW + 100)
-    assert len(c.granted) == WINDOW
+    p.put(*numbered(m.WINDOW + 100))
+    c.want(m.WINDOW + 100)
+    assert len(c.granted) == m.WINDOW
     c.want(1)
-    assert len(c.granted) == WINDOW
+    assert len(c.granted) == m.WINDOW
     c.take()
     c.want(1)
-    assert len(c.granted) == WINDOW
+    assert len(c.granted) == m.WINDOW
 
 
 # One lane, one member
