@@ -108,11 +108,12 @@ def enter(obj: Any, record: Record) -> Record:
     """The record of `obj` for as long as that lives: `record`, unless another thread was first."""
     ident = id(obj)
 
-    def forget(_: Any) -> None:
-        if _by_id.get(ident) is record:
-            _by_id.pop(ident, None)
-        if _by_key.get(record.header.key) is record:
-            _by_key.pop(record.header.key, None)
+    # The tables at hand: when the interpreter ends, this module may have none any more before the definition goes.
+    def forget(_: Any, by_id: dict[int, Record] = _by_id, by_key: dict[bytes, Record] = _by_key) -> None:
+        if by_id.get(ident) is record:
+            by_id.pop(ident, None)
+        if by_key.get(record.header.key) is record:
+            by_key.pop(record.header.key, None)
 
     try:
         record.ref = weakref.ref(obj, forget)

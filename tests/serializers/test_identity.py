@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from groupqueue.serializers import default_serializer
+from groupqueue.serializers import default_serializer, identity
 from tests.serializers.processes import PATIENCE, PRELUDE, ROOT, SCRIPTS, run, write
 
 serializer = default_serializer()
@@ -475,3 +476,19 @@ assert func() == 10
     shutil.move(tmp_path / "ordinary.py", tmp_path / "moved.py")
     with pytest.raises(ModuleNotFoundError):
         loads_all(sent)
+
+
+def test_a_definition_that_is_the_last_to_go_goes_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the interpreter ends, it takes from each module what that has, and some objects live on for a while."""
+    complaints: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def local() -> None:
+        pass
+
+    identity.record_of(local)
+    for name in ("_by_id", "_by_key"):
+        monkeypatch.setattr(identity, name, None)
+    del local
+    gc.collect()
+    assert complaints == []
