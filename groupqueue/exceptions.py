@@ -182,6 +182,7 @@ class ConsumerLost(GroupQueueError):
 class RemoteError(GroupQueueError):
     """The consumer failed with an exception that cannot travel itself.
 
+    It is also the `__cause__` of an exception that can, and tells where in the consumer that was raised.
     `type_name` is its qualified type name, `text` its str(), `traceback` the consumer's formatted traceback.
 
         try:

@@ -17,7 +17,7 @@ from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError, ShutDown
-from groupqueue.face.endings import encode_exception
+from groupqueue.face.failures import encode_exception
 from groupqueue.face.handle import T
 from groupqueue.face.incoming import Incoming, check_count
 from groupqueue.message import Message

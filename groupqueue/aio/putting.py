@@ -71,8 +71,9 @@ class Putting(Outgoing[T], Awaiting[T]):
         """Puts the object, waits for the consumer's reply and returns it.
 
         Cancelled, or after `timeout` seconds, the item is withdrawn, unless a consumer's call had already returned it.
-        Raises the consumer's exception if it failed with one (RemoteError where that cannot travel), ConsumerLost if it
-        took `max_attempts` consumers with it, ReplyTimeout. And as put does.
+        Raises the consumer's exception if it failed with one (caused by a RemoteError that has its traceback; or that
+        RemoteError, where it cannot travel), ConsumerLost if it took `max_attempts` consumers with it, ReplyTimeout.
+        And as put does.
 
             answer = await q.put_wait({"id": 2}, timeout=5)
         """

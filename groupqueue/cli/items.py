@@ -13,7 +13,7 @@ from typing import Any
 
 from groupqueue.cli import pickled
 from groupqueue.exceptions import DecodeError
-from groupqueue.face.endings import text_of
+from groupqueue.face.failures import text_of
 from groupqueue.serializers import default_serializer
 
 FORMS = ("plain", "text", "repr", "json")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from groupqueue.core import messages as m
 from groupqueue.core.outbox import Verdict
+from groupqueue.face.failures import encode_exception, text_of
 from groupqueue.member import Member
 
 
@@ -45,27 +44,3 @@ class Endings:
 
     def requeue(self, item_id: int, attempt: int) -> None:
         self._say(Verdict(m.Requeue, item_id, attempt))
-
-
-def text_of(error: BaseException) -> str:
-    """What the error says, also if that is not to be had."""
-    try:
-        return str(error)
-    except Exception as another:
-        return f"(its text cannot be had: {type(another).__name__})"
-
-
-def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tuple[int, bytes]:
-    """(status, body) of a reply that raises: the exception itself if it can travel, else what it says."""
-    if not isinstance(error, BaseException):
-        raise TypeError(f"fail() takes an exception, not {type(error).__name__}")
-    try:
-        return m.REPLY_EXCEPTION, dumps(error)
-    except Exception:
-        kind = type(error)
-        told = {
-            "type_name": f"{kind.__module__}.{kind.__qualname__}",
-            "text": text_of(error),
-            "traceback": "".join(traceback.format_exception(kind, error, error.__traceback__)),
-        }
-        return m.REPLY_TEXT, json.dumps(told).encode()

@@ -15,7 +15,8 @@ from groupqueue.core import messages as m
 from groupqueue.core.inbox import ATTENTION, Item
 from groupqueue.core.outbox import Verdict
 from groupqueue.exceptions import DecodeError
-from groupqueue.face.endings import Endings, text_of
+from groupqueue.face.endings import Endings
+from groupqueue.face.failures import text_of
 from groupqueue.face.handle import Handle, T
 from groupqueue.interrupts import is_interrupt
 from groupqueue.message import Message

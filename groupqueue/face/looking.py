@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any, NoReturn
 
 from groupqueue.exceptions import DecodeError
-from groupqueue.face.endings import text_of
+from groupqueue.face.failures import text_of
 from groupqueue.face.handle import Handle, T
 from groupqueue.message import Message
 

@@ -4,15 +4,13 @@ An object on its way out, and what the reply to it means, in whichever way its c
 
 from __future__ import annotations
 
-import json
 from typing import Any, NoReturn
 
 from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
-from groupqueue.core.messages import Buffer
 from groupqueue.core.outbox import Entry, Payload, size_of
-from groupqueue.exceptions import ConsumerLost, RemoteError, ReplyTimeout
-from groupqueue.face.endings import text_of
+from groupqueue.exceptions import ConsumerLost, ReplyTimeout
+from groupqueue.face.failures import decode_exception
 from groupqueue.face.handle import Handle, T
 from groupqueue.system import forking
 
@@ -62,15 +60,6 @@ class Outgoing(Handle[T]):
     def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
         return ReplyTimeout(f"group {self._label!r}: no reply within {timeout} s")
 
-    def _rebuilt(self, body: Buffer) -> BaseException:
-        """The consumer's exception, or one that says why it cannot be had."""
-        try:
-            error = self._loads(body)
-        except Exception as problem:
-            text = f"the consumer's exception cannot be rebuilt here: {type(problem).__name__}: {text_of(problem)}"
-            return RemoteError("an exception", text)
-        return error if isinstance(error, BaseException) else RemoteError(type(error).__name__, repr(error))
-
     def _result(self, call: Call, timeout: float | None) -> Any:
         if call.answer is None:
             if self._member.session.shutdown == 2:
@@ -81,10 +70,8 @@ class Outgoing(Handle[T]):
         status, body = call.answer
         if status == m.REPLY_VALUE:
             return self._loads(body)
-        if status == m.REPLY_EXCEPTION:
-            raise self._rebuilt(body)
-        if status == m.REPLY_TEXT:
-            raise RemoteError(**json.loads(bytes(body)))
+        if status in (m.REPLY_EXCEPTION, m.REPLY_TEXT):
+            raise decode_exception(status, body, self._loads)
         if self._member.session.shutdown == 2:
             raise self._shut_down(f"put_wait: group {self._label!r} was shut down")
         raise ConsumerLost(f"group {self._label!r}: no reply will come: {bytes(body).decode()}")

@@ -144,9 +144,10 @@ class Putting(Outgoing[T], Blocking[T]):
     def put_wait(self, obj: T, timeout: float | None = None) -> Any:
         """Puts the object, waits for the consumer's reply and returns it.
 
-        Raises the consumer's exception if it failed with one (RemoteError where that cannot travel), ConsumerLost if it
-        took `max_attempts` consumers with it, ReplyTimeout after `timeout` seconds: the item is then withdrawn,
-        unless a consumer's call had already returned it. And as put does.
+        Raises the consumer's exception if it failed with one (caused by a RemoteError that has its traceback; or that
+        RemoteError, where it cannot travel), ConsumerLost if it took `max_attempts` consumers with it, ReplyTimeout
+        after `timeout` seconds: the item is then withdrawn, unless a consumer's call had already returned it. And as
+        put does.
 
             answer = q.put_wait({"id": 2}, timeout=5)
         """

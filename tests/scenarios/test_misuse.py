@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from groupqueue import GroupQueue, PicklingError, RemoteError, ShutDown
+from groupqueue.core import messages as m
 from groupqueue.exceptions import GroupDirectoryError
+from groupqueue.face.failures import decode_exception
 from groupqueue.leader import Leader
 from tests.helpers import eventually, open_leader, open_member, run_script
 
@@ -430,6 +433,12 @@ def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
     responder.do("q.get_message(timeout=10).fail(module.Odd('so odd'))")
     with pytest.raises(RemoteError, match="only_here"):
         future.result(10)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff" * 4, bytes(4), b"\2\0\0\0\xff\xfe", bytes(4) + pickle.dumps(7)])
+def test_an_exception_that_is_none_is_told(body):
+    error = decode_exception(m.REPLY_EXCEPTION, memoryview(body), pickle.loads)
+    assert type(error) is RemoteError
 
 
 def test_a_failure_that_a_serializer_cannot_carry_is_told_as_text(group, open_queue):

@@ -121,6 +121,45 @@ def test_leaving_a_message_by_an_exception_fails_it(group):
         asker.result()
 
 
+def test_the_consumer_s_exception_tells_where_it_was_raised(group):
+    responder = open_leader(group)
+    asker = open_member(group)
+    asker.begin("""
+        try:
+            q.put_wait("question", timeout=10)
+        except KeyError as error:
+            caught = error
+    """)
+    responder.do("""
+        def work(obj):
+            raise KeyError(obj)
+        try:
+            with q.get_message(timeout=5) as message:
+                work(message.obj)
+        except KeyError:
+            pass
+    """)
+    asker.result()
+    assert asker.do("type(caught.__cause__).__name__") == "RemoteError"
+    assert asker.do("(caught.__cause__.type_name, caught.__cause__.text)") == ("builtins.KeyError", "'question'")
+    assert "in work" in asker.do("caught.__cause__.traceback")
+    assert "in work" in asker.do("''.join(__import__('traceback').format_exception(caught))")
+
+
+def test_an_exception_that_was_never_raised_has_no_cause(group):
+    responder = open_leader(group)
+    asker = open_member(group)
+    asker.begin("""
+        try:
+            q.put_wait("question", timeout=10)
+        except LookupError as error:
+            caught = error
+    """)
+    responder.do("q.get_message(timeout=5).fail(LookupError('no such thing'))")
+    asker.result()
+    assert asker.do("caught.__cause__ is None")
+
+
 def test_an_exception_that_cannot_travel_arrives_as_its_description(group):
     responder = open_leader(group)
     asker = open_member(group)
