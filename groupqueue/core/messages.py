@@ -29,6 +29,9 @@ REPLY_EXCEPTION = 1
 REPLY_TEXT = 2
 REPLY_LOST = 3
 
+MOST = 1 << 62
+"""Whatever is counted stays below: far more than anybody counts, and with room above for those who count on."""
+
 WINDOW = 2048
 """Items that a member has at most, untaken."""
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from groupqueue.core.messages import Buffer
-from groupqueue.core.sense import MOST, MOST_EPOCHS
+from groupqueue.core.messages import MOST, Buffer
+from groupqueue.core.sense import MOST_EPOCHS
 
 _MOST_WORD = 1 << 64
 

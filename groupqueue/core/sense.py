@@ -8,12 +8,10 @@ passes it over as damage, because what follows from it could be anything, an exc
 
 from __future__ import annotations
 
+from groupqueue.core.messages import MOST
 from groupqueue.core.records import Kind, Record
 from groupqueue.core.state import State
 from groupqueue.core.wire import WireError, check_sizes
-
-MOST = 1 << 62
-"""Ids, seqs and positions stay below: far more than anybody counts, and with room above for those who count on."""
 
 MOST_EPOCHS = 1 << 31
 

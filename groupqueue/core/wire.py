@@ -34,7 +34,6 @@ _NUMBERS = frozenset(("credit", "last_seq", "n", "after"))
 _TEXTS = frozenset(("mode", "do"))
 # Much more than any member says, and little enough to be read at once.
 _MAX_JSON = 64 * 1024
-_MAX_SEQ = 1 << 62
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
 _ENTRY_WORDS = 6
@@ -92,7 +91,7 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
         first_seq, count, flags, max_attempts, check = values
         items = m.Items(first_seq, count, flags, max_attempts, check, (body,))
         check_sizes(items.count, body)
-        if first_seq + count > _MAX_SEQ:
+        if first_seq + count > m.MOST:
             raise WireError(f"a batch of {count} items from {first_seq} on, further than anybody counts")
         return items
     if _HAS_BODY[kind]:

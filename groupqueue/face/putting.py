@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from groupqueue.core.calls import Call
-from groupqueue.core.outbox import Entry, size_of
+from groupqueue.core.outbox import Entry, Payload, size_of
 from groupqueue.exceptions import Full, ShutDown
 from groupqueue.face.handle import NO_LEADER, Blocking, T
 from groupqueue.face.outgoing import Outgoing
@@ -114,23 +114,7 @@ class Putting(Outgoing[T], Blocking[T]):
                     if count % CHUNK == 0:
                         member.push(wait=True)
                     continue
-                entry: Entry
-                if type(payload) is bytes:
-                    size = len(payload)
-                    entry = payload
-                else:
-                    size = size_of(payload)
-                    entry = (payload, None)
-                if size > self._max_item_bytes:
-                    self._too_large(size)
-                if member.backed_up:
-                    self._wait_for_room(block, deadline.remaining())
-                if member.is_bounded:
-                    self._put_bounded(entry, block, deadline.remaining())
-                else:
-                    pending.append(entry)
-                if member.session.shutdown or member.closing:
-                    self._take_back(entry, "put_many")
+                size = self._put_with_care(payload, block, deadline)
                 count += 1
                 if count % CHUNK == 0 or size >= BIG:
                     member.push(wait=True)
@@ -140,6 +124,23 @@ class Putting(Outgoing[T], Blocking[T]):
             member.push()
             if member.revived:
                 member.at_exit()
+
+    def _put_with_care(self, payload: Payload, block: bool, deadline: Deadline) -> int:
+        """One of `put_many` that may be too large, or has to wait. Returns its size in bytes."""
+        size = size_of(payload)
+        if size > self._max_item_bytes:
+            self._too_large(size)
+        entry: Entry = payload if type(payload) is bytes else (payload, None)
+        member = self._member
+        if member.backed_up:
+            self._wait_for_room(block, deadline.remaining())
+        if member.is_bounded:
+            self._put_bounded(entry, block, deadline.remaining())
+        else:
+            member.outbox.pending.append(entry)
+        if member.session.shutdown or member.closing:
+            self._take_back(entry, "put_many")
+        return size
 
     def put_wait(self, obj: T, timeout: float | None = None) -> Any:
         """Puts the object, waits for the consumer's reply and returns it.

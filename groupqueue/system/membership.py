@@ -15,6 +15,7 @@ import stat
 import time
 from typing import NamedTuple
 
+from groupqueue.core import messages
 from groupqueue.exceptions import GroupBusyError, GroupDirectoryError, GroupMismatchError
 from groupqueue.system import paths as p
 from groupqueue.system.descriptors import occupy_standard
@@ -23,7 +24,6 @@ from groupqueue.system.locks import is_same_file, try_lock
 _PATIENCE = 5.0
 _STALE_NEW = 60.0
 MOST = (1 << 63) - 1
-_MOST_GENERATIONS = (1 << 62) - 2
 _CONTENTS = frozenset(("group", "journal", "lock", "members", "socket", "socket~"))
 
 
@@ -144,7 +144,7 @@ def read_terms(fd: int) -> Terms:
         terms = Terms(int(found["maxsize"]), int(found["generation"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Terms(0, 0)
-    return terms if 0 <= terms.maxsize <= MOST and 0 <= terms.generation <= _MOST_GENERATIONS else Terms(0, 0)
+    return terms if 0 <= terms.maxsize <= MOST and 0 <= terms.generation < messages.MOST - 1 else Terms(0, 0)
 
 
 def _write_terms(fd: int, terms: Terms) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from groupqueue.core import messages as m
 from groupqueue.core.checkpoint import to_json
+from groupqueue.core.messages import MOST
 from groupqueue.core.saved import read_saved
-from groupqueue.core.sense import MOST, MOST_EPOCHS
+from groupqueue.core.sense import MOST_EPOCHS
 from tests.core.fakes import FakeJournal
 from tests.core.lives import A, B, Life, P, Q
 

@@ -7,8 +7,9 @@ import struct
 import pytest
 
 from groupqueue.core import messages as m
+from groupqueue.core.messages import MOST
 from groupqueue.core.records import Kind, Record
-from groupqueue.core.sense import MOST, MOST_EPOCHS, MOST_GRANTED, contradicts, is_possible_data, is_possible_entry
+from groupqueue.core.sense import MOST_EPOCHS, MOST_GRANTED, contradicts, is_possible_data, is_possible_entry
 from groupqueue.core.state import State
 from tests.core.fakes import FakeJournal
 from tests.core.lives import A, B, Life, P, Q
