@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groupqueue.aio.handle import Awaiting
 from groupqueue.aio.lines import NEVER
@@ -12,6 +12,9 @@ from groupqueue.face.looking import Looking
 from groupqueue.message import Message
 from groupqueue.stats import Stats
 from groupqueue.system.deadline import Deadline
+
+if TYPE_CHECKING:
+    from groupqueue.system.offline import Reading
 
 
 class Operating(Looking[T], Awaiting[T]):
@@ -27,7 +30,7 @@ class Operating(Looking[T], Awaiting[T]):
         told = await self._ask({"do": "count"})
         if told is not None:
             return int(told[0]["queued"])
-        return int((await self._look_offline())["ready"]) + self._member.outbox.waiting
+        return self._queued(await self._look_offline())
 
     async def empty(self) -> bool:
         """Whether there is nothing to get: `qsize() == 0`.
@@ -78,7 +81,7 @@ class Operating(Looking[T], Awaiting[T]):
         """
         told = await self._ask({"do": "stats"})
         if told is None:
-            return Stats.from_reply(self.name, None, self.maxsize, await self._look_offline())
+            return Stats.from_reply(self.name, None, self.maxsize, (await self._look_offline()).fields)
         return Stats.from_reply(self.name, self._member.leader_pid, self.maxsize, told[0])
 
     async def failed(self) -> list[Message[T]]:
@@ -142,6 +145,6 @@ class Operating(Looking[T], Awaiting[T]):
             self._closed(str(request["do"]))
         return told[0]
 
-    async def _look_offline(self) -> dict[str, Any]:
+    async def _look_offline(self) -> Reading:
         """Reads the whole journal, so in a thread of the loop's executor."""
         return await self._here().loop.run_in_executor(None, self._offline)

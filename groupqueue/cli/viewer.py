@@ -61,7 +61,7 @@ class Viewer:
         paths = self._paths
         if self.queue is None:
             if not is_led(paths):
-                return Sight(Stats.from_reply(paths.name, None, maxsize, offline.inspect(paths)), "")
+                return Sight(Stats.from_reply(paths.name, None, maxsize, offline.read(paths).fields), "")
             self.queue = GroupQueue(paths.name, mode="client", directory=paths.directory, linger=0, serializer=LENIENT)
         found = self.queue.stats()
         if found.leader_pid is not None:

@@ -74,6 +74,10 @@ class Outbox:
         """Items that the leader has not confirmed."""
         return len(self.pending) + self.unacked_count
 
+    def beyond(self, seq: int) -> int:
+        """Items that are not among those up to `seq`. (Any thread may ask.)"""
+        return len(self.pending) + sum(items.count for items in list(self.unacked) if items.first_seq > seq)
+
     @property
     def put_count(self) -> int:
         """How many items were ever put here."""

@@ -5,12 +5,15 @@ What a look at the group shows: items that were not taken, and what the director
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from groupqueue.exceptions import DecodeError
 from groupqueue.face.failures import text_of
 from groupqueue.face.handle import Handle, T
 from groupqueue.message import Message
+
+if TYPE_CHECKING:
+    from groupqueue.system.offline import Reading
 
 Told = tuple[dict[str, Any], memoryview]
 
@@ -67,7 +70,12 @@ class Looking(Handle[T]):
             self._closed(what)
         raise TimeoutError(f"{what}: group {self._label!r} has no leader now")
 
-    def _offline(self) -> dict[str, Any]:
+    def _queued(self, reading: Reading) -> int:
+        """What the directory and this handle have. A leader may have died before it confirmed what it had written."""
+        member = self._member
+        return int(reading.fields["ready"]) + member.outbox.beyond(reading.last_seqs.get(member.session.member, 0))
+
+    def _offline(self) -> Reading:
         from groupqueue.system import offline  # late: it brings all that recovers a journal, for few who need it
 
-        return offline.inspect(self._member.paths)
+        return offline.read(self._member.paths)

@@ -27,7 +27,7 @@ class Operating(Looking[T], Blocking[T]):
         told = self._ask({"do": "count"})
         if told is not None:
             return int(told[0]["queued"])
-        return self._offline()["ready"] + self._member.outbox.waiting  # type: ignore[no-any-return]
+        return self._queued(self._offline())
 
     def empty(self) -> bool:
         """Whether there is nothing to get: `qsize() == 0`.
@@ -80,7 +80,7 @@ class Operating(Looking[T], Blocking[T]):
 
         told = self._ask({"do": "stats"})
         if told is None:
-            return Stats.from_reply(self.name, None, self.maxsize, self._offline())
+            return Stats.from_reply(self.name, None, self.maxsize, self._offline().fields)
         return Stats.from_reply(self.name, self._member.leader_pid, self.maxsize, told[0])
 
     def failed(self) -> list[Message[T]]:

@@ -12,26 +12,28 @@ _TRIES = 5
 
 
 class Reading(NamedTuple):
-    """`fields` of `Stats`, and `notes` on damage. Under a leader that writes a note may be of what is half-written."""
+    """`fields` of `Stats`, `last_seqs` of each producer, and `notes` on damage.
+
+    Under a leader that writes a note may be of what is half-written.
+    """
 
     fields: dict[str, Any]
+    last_seqs: dict[int, int]
     notes: list[str]
 
 
-def inspect(paths: GroupPaths) -> dict[str, Any]:
-    """The fields of `Stats` that a directory can tell; all of them 0 for a group that is not there."""
-    return read(paths).fields
-
-
 def read(paths: GroupPaths) -> Reading:
-    """All that the directory tells. Raises GroupVersionError for a journal of another version."""
+    """All that the directory tells; nothing but zeros of a group that is not there.
+
+    Raises GroupVersionError for a journal of another version.
+    """
     for _ in range(_TRIES):
         try:
             return _read(paths)
         except FileNotFoundError:
             # A leader has come, and removed a segment between our looking and our opening.
             continue
-    return Reading({"epoch": 0, "ready": 0}, [])
+    return Reading({"epoch": 0, "ready": 0}, {}, [])
 
 
 def _read(paths: GroupPaths) -> Reading:
@@ -59,6 +61,6 @@ def _read(paths: GroupPaths) -> Reading:
             "lost": state.lost,
             "shutdown": state.shutdown,
         }
-        return Reading(fields, list(journal.notes))
+        return Reading(fields, dict(state.last_seq), list(journal.notes))
     finally:
         journal.close()

@@ -224,6 +224,17 @@ def test_a_batch_is_acknowledged_as_a_whole_or_not_at_all(outbox: Outbox) -> Non
     assert outbox.waiting == 0
 
 
+def test_items_that_a_journal_has_are_told_from_those_beyond(outbox: Outbox) -> None:
+    put(outbox, b"a", b"b")
+    outbox.cut()
+    put(outbox, b"c")
+    outbox.cut()
+    put(outbox, b"d", b"e")
+    assert [outbox.beyond(seq) for seq in (0, 2, 3)] == [5, 3, 2]
+    outbox.ack(2)
+    assert [outbox.beyond(seq) for seq in (0, 2, 3)] == [3, 3, 2]
+
+
 def test_what_waits_is_counted_in_items_and_bytes(outbox: Outbox) -> None:
     put(outbox, b"four", b"", b"12")
     assert (outbox.waiting, outbox.unacked_bytes) == (3, 0)

@@ -96,6 +96,18 @@ def test_peek_shows_and_leaves(group, open_queue):
     assert list(queue.peek()) == []
 
 
+def test_with_no_leader_an_item_that_was_not_confirmed_yet_counts_once(group, open_queue, monkeypatch):
+    leader = open_leader(group)
+    queue = open_queue(group, mode="client")
+    monkeypatch.setattr(queue._member.outbox, "ack", lambda seq: 0)
+    queue.put_many(range(3))
+    eventually(lambda: leader.do("q.qsize()") == 3)
+    leader.kill()
+    assert queue.qsize() == 3
+    queue.put(3)
+    assert queue.qsize() == 4
+
+
 def test_clear_empties_the_group(group, open_queue):
     leader = open_leader(group, maxsize=50)
     queue = open_queue(group)

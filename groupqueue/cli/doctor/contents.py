@@ -35,9 +35,9 @@ def examine_contents(paths: GroupPaths) -> tuple[dict[str, Any] | None, list[Fin
 
 def _read(paths: GroupPaths) -> tuple[dict[str, Any], list[str]]:
     """What is half-written under our eyes looks like damage once, but not twice at the same place."""
-    found, notes = offline.read(paths)
+    found, _, notes = offline.read(paths)
     if notes:
-        found, again = offline.read(paths)
+        found, _, again = offline.read(paths)
         notes = [note for note in notes if note in again]
     return found, notes
 
