@@ -441,6 +441,14 @@ def test_who_has_items_that_it_has_not_taken_is_granted_no_more_by_a_look(group:
     assert c.payloads == numbered(2, 1)
 
 
+def test_a_look_is_no_question_that_wants_an_answer(group: Group) -> None:
+    c = group.member()
+    c.file.words[WAITING] = 1
+    group.broker.look_after(c.peer, group.now)
+    group.step()
+    assert c.all(m.Nothing) == []
+
+
 def test_any_number_in_the_file_is_at_most_a_window(group: Group) -> None:
     p, c = group.member(), group.member()
     p.put(*numbered(3))

@@ -60,6 +60,25 @@ def test_a_batch_carries_the_check_of_its_body(outbox: Outbox, count: int) -> No
     assert items.check == crc32(b"".join(items.body))
 
 
+def test_small_items_that_nobody_waits_for_go_the_short_way(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the way of a stream, and a third of the cost. What comes out is the same."""
+    monkeypatch.setattr(outbox, "_cut_batch", lambda pending: pytest.fail("the long way"))
+    monkeypatch.setattr(o, "MAX_BATCH", 3)
+    monkeypatch.setattr(o, "MAX_BATCH_BYTES", 12)
+    outbox.pending += [b"four", b"", b"fourfour", b"x", b"longer than a batch"]
+    with pytest.raises(pytest.fail.Exception):
+        outbox.cut()
+    assert [payloads(items) for items in outbox.unacked] == [[b"four", b"", b"fourfour"]]
+    del outbox.pending[0]
+    outbox.cut()
+    first, second = outbox.unacked
+    assert (first.first_seq, first.count, first.flags, first.max_attempts) == (1, 3, 0, 3)
+    assert (second.first_seq, second.count, second.flags, second.max_attempts) == (4, 1, 0, 3)
+    assert payloads(second) == [b"longer than a batch"]
+    assert [items.check for items in (first, second)] == [crc32(b"".join(items.body)) for items in (first, second)]
+    assert (outbox.last_seq, outbox.waiting, outbox.unacked_bytes, outbox.pending) == (4, 4, 31, [])
+
+
 def test_long_pieces_leave_from_where_they_are(outbox: Outbox) -> None:
     long = [bytes([number]) * o.COPIED for number in range(3)]
     outbox.pending.append(((b"head", long[0], b"tail"), None))

@@ -11,7 +11,7 @@ import pytest
 
 from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
-from groupqueue.core.inbox import CREDITED, SETTLED, Inbox
+from groupqueue.core.inbox import CREDITED, SETTLED, WAITING, Inbox
 from groupqueue.core.outbox import Outbox, Verdict
 from groupqueue.core.results import pack_result
 from groupqueue.core.session import HEARD_LATE, MANY_HEARD, Session
@@ -295,6 +295,30 @@ def test_now_or_never_is_asked_once_and_answered_by_a_grant(talk: Talk) -> None:
     assert not talk.session.is_answered(ticket)
     talk.hear(grant(0, b"a"))
     assert talk.session.is_answered(ticket)
+
+
+def test_the_file_tells_how_many_wait_for_an_item(talk: Talk) -> None:
+    told = []
+    for getters in (0, 1, 3):
+        talk.session.getters = set(range(getters))
+        talk.collect()
+        told.append(talk.file.words[WAITING])
+    talk.hear(grant(0, b"a"))
+    talk.collect()
+    assert [*told, talk.file.words[WAITING]] == [0, 1, 3, 0]
+
+
+def test_the_file_tells_of_who_takes_one_now_or_never(talk: Talk) -> None:
+    ticket = talk.session.ask_for_item()
+    talk.collect()
+    assert talk.file.words[WAITING] == 1
+    talk.session.getters = set(range(3))
+    talk.collect()
+    assert talk.file.words[WAITING] == 3
+    talk.session.getters = set()
+    talk.hear(m.Nothing(ticket))
+    talk.collect()
+    assert talk.file.words[WAITING] == 0
 
 
 def test_now_or_never_is_answered_by_nothing(talk: Talk) -> None:

@@ -220,18 +220,18 @@ def test_a_batch_whose_sizes_do_not_add_up_is_refused(count: int, body: bytes) -
 
 
 @pytest.mark.parametrize(
-    ("entry", "body"),
+    ("entry", "body", "why"),
     [
-        pytest.param((10, 3, 0, 1, 1, 5), ITEMS[:-1], id="shorter than its entries"),
-        pytest.param((10, 3, 0, 1, 1, 5), ITEMS + b"x", id="longer than its entries"),
-        pytest.param((10, 3, 0, 1, 1, 4), ITEMS[:-1], id="sizes do not add up"),
-        pytest.param((10, 0, 0, 1, 1, 0), b"", id="an entry without items"),
-        pytest.param((10, 2**40, 0, 1, 1, 0), b"", id="sizes beyond the body"),
-        pytest.param((10, 3, 0, 1, 1, 2**64 - 1), ITEMS, id="a payload beyond the body"),
+        pytest.param((10, 3, 0, 1, 1, 5), ITEMS[:-1], "Grant frame shorter than its entries", id="shorter"),
+        pytest.param((10, 3, 0, 1, 1, 5), ITEMS + b"x", "Grant frame longer than its entries", id="longer"),
+        pytest.param((10, 3, 0, 1, 1, 4), ITEMS[:-1], "do not add up", id="sizes do not add up"),
+        pytest.param((10, 0, 0, 1, 1, 0), b"", "add up", id="an entry without items"),
+        pytest.param((10, 2**40, 0, 1, 1, 0), b"", "shorter", id="sizes beyond the body"),
+        pytest.param((10, 3, 0, 1, 1, 2**64 - 1), ITEMS, "shorter", id="a payload beyond the body"),
     ],
 )
-def test_a_grant_that_does_not_add_up_is_refused(entry: tuple[int, ...], body: bytes) -> None:
-    with pytest.raises(WireError):
+def test_a_grant_that_does_not_add_up_is_refused(entry: tuple[int, ...], body: bytes, why: str) -> None:
+    with pytest.raises(WireError, match=why):
         read(raw(kind_of(m.Grant), (17, 0, *entry), body))
 
 
