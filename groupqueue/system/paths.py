@@ -70,7 +70,13 @@ def default_directory() -> str:
 
 
 def resolve_directory(directory: str | os.PathLike[str] | None) -> str:
-    return os.path.abspath(os.fsdecode(directory) if directory is not None else default_directory())
+    """Its absolute path. Raises ValueError for none at all: an unset variable is not to mean wherever one stands."""
+    if directory is None:
+        return os.path.abspath(default_directory())
+    path = os.fsdecode(directory)
+    if not path:
+        raise ValueError(f"directory is {path!r}: name one, or leave it out for {default_directory()}")
+    return os.path.abspath(path)
 
 
 def check_socket_path(paths: GroupPaths) -> None:

@@ -90,6 +90,12 @@ def test_a_directory_is_resolved_to_an_absolute_path(monkeypatch: pytest.MonkeyP
     assert resolve_directory(os.fspath("/a/../b")) == "/b"
 
 
+@pytest.mark.parametrize("nothing", ["", b""])
+def test_a_directory_without_a_name_is_not_where_one_stands(nothing):
+    with pytest.raises(ValueError, match="directory is ''"):
+        resolve_directory(nothing)
+
+
 def test_a_directory_is_made_with_its_parents_and_only_its_own_mode(directory: str) -> None:
     before = os.umask(0)
     try:
