@@ -91,7 +91,7 @@ def test_a_directory_is_resolved_to_an_absolute_path(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("nothing", ["", b""])
-def test_a_directory_without_a_name_is_not_where_one_stands(nothing):
+def test_a_directory_without_a_name_is_not_where_one_stands(nothing: str | bytes) -> None:
     with pytest.raises(ValueError, match="directory is ''"):
         resolve_directory(nothing)
 
