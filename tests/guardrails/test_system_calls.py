@@ -58,8 +58,8 @@ def test_of_a_member(group, tmp_path):
     leader = open_leader(group)
     member = Traced(group, tmp_path / "log")
     member.do("q.wait_for_leader()")
-    assert member.count("for n in range(4000): q.put(n)\nq.flush()") <= 4000 * 0.1
-    assert member.count("for _ in range(4000): q.get()") <= 4000 * 0.1
+    assert member.count("for n in range(4000): q.put(n)\nq.flush()") <= 4000 * 0.05, "is a thread woken for each batch?"
+    assert member.count("for _ in range(4000): q.get()") <= 4000 * 0.05
     assert member.count("q.put_many(range(4000)); q.flush()") <= 4000 * 0.01
     assert member.count("for _ in range(4): q.get_many(1000)") <= 4000 * 0.02
     leader.begin("for _ in range(200): q.reply(q.get())")
