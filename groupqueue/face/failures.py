@@ -1,6 +1,6 @@
 """
-How a consumer's exception reaches who asked: itself, if it can travel, with the traceback beside it as text; else what
-it says. A raised exception tells the caller where it was raised, as those of `concurrent.futures` do.
+How a consumer's exception reaches who asked: what it says, and beside that itself, if it can travel. The caller is told
+where it was raised, as by those of `concurrent.futures`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tup
     """(status, body) of a reply that raises."""
     if not isinstance(error, BaseException):
         raise TypeError(f"fail() takes an exception, not {type(error).__name__}")
+    kind = type(error)
     where = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
+    told = {"type_name": f"{kind.__module__}.{kind.__qualname__}", "text": text_of(error), "traceback": where}
+    text = json.dumps(told).encode()
     try:
         payload = dumps(error)
     except Exception:
-        told = {"type_name": _type_name(error), "text": text_of(error), "traceback": where}
-        return m.REPLY_TEXT, json.dumps(told).encode()
-    text = where.encode("utf-8", "replace")
+        return m.REPLY_TEXT, text
     return m.REPLY_EXCEPTION, _LENGTH.pack(len(text)) + text + payload
 
 
@@ -44,21 +45,16 @@ def decode_exception(status: int, body: Buffer, loads: Callable[[Any], Any]) -> 
     """The consumer's exception, with its traceback as the cause of it; or one that says why it cannot be had."""
     if status == m.REPLY_TEXT:
         return RemoteError(**json.loads(bytes(body)))
-    where = ""
+    says = RemoteError("an exception", "")
     try:
         (length,) = _LENGTH.unpack_from(body)
-        where = bytes(body[_LENGTH.size : _LENGTH.size + length]).decode("utf-8", "replace")
+        says = RemoteError(**json.loads(bytes(body[_LENGTH.size : _LENGTH.size + length])))
         error = loads(body[_LENGTH.size + length :])
     except Exception as problem:
-        text = f"the consumer's exception cannot be rebuilt here: {type(problem).__name__}: {text_of(problem)}"
-        return RemoteError("an exception", text, where)
+        why = f"(it cannot be rebuilt here: {type(problem).__name__}: {text_of(problem)})"
+        return RemoteError(says.type_name, f"{says.text} {why}".lstrip(), says.traceback)
     if not isinstance(error, BaseException):
-        return RemoteError(type(error).__name__, repr(error), where)
-    if where:
-        error.__cause__ = RemoteError(_type_name(error), text_of(error), where)
+        return says
+    if says.traceback:
+        error.__cause__ = says
     return error
-
-
-def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    return f"{kind.__module__}.{kind.__qualname__}"

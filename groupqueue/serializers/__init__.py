@@ -13,7 +13,8 @@ so is a redefinition in a notebook. When only data changed (a global that its me
 rebuilt class is brought up to date by the item that says so. A class that no name leads to (made inside a function) is
 known by an identity of its own, a function that no name leads to arrives as a copy.
 
-Code travels only between equal Python versions: the receiver refuses other bytecode rather than run it.
+Code travels only between equal Python versions, an enum only between equal releases, whose `enum` keeps the same tables
+in its classes: the receiver refuses any other, rather than run it, or have a class that is half of one.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def dumps(obj: Any, cause: Exception | None) -> bytes:
     try:
         if isinstance(cause, RecursionError):
             raise cause
-        return _run(obj)
+        return _run(obj)[0]
     except RecursionError as exc:
         limit = sys.getrecursionlimit()
         raise PicklingError(f"cannot pickle obj ({type(obj).__qualname__}): nested too deeply for {limit=}") from exc
@@ -55,7 +55,10 @@ def dumps(obj: Any, cause: Exception | None) -> bytes:
 
 
 class Pickler(pickle.Pickler):
-    """`root`: the definition that this blob is of; None for an item. `only_root`: for its digest, others by key."""
+    """`root`: the definition that this blob is of; None for an item. `only_root`: for its digest, others by key.
+
+    `requires`: what the receiver must be to read it.
+    """
 
     def __init__(
         self, file: io.BytesIO, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None
@@ -69,6 +72,7 @@ class Pickler(pickle.Pickler):
         self.plain: set[type] = set()  # types whose objects are left to the C pickler
         self.cells: set[int] = set()  # ids of cells whose content a function brings
         self.namespaces: dict[int, Any] = {}
+        self.requires: set[str] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         self.current = obj
@@ -146,7 +150,10 @@ class Pickler(pickle.Pickler):
         return rebuild.singleton, args, getattr(obj, "__dict__", None), None, None, rebuild.fill_singleton
 
 
-def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None) -> bytes:
+def _run(
+    obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot | None = None
+) -> tuple[bytes, set[str]]:
+    """The stream, and what it requires."""
     know_dataclasses()
     file = io.BytesIO()
     pickler = Pickler(file, root, only_root, snapshot)
@@ -158,7 +165,7 @@ def _run(obj: Any, root: Any = None, only_root: bool = False, snapshot: Snapshot
         if is_interrupt(exc):
             raise
         raise Refused(obj if pickler.current is None else pickler.current) from exc
-    return file.getvalue()
+    return file.getvalue(), pickler.requires
 
 
 def definition(obj: Any) -> Any:
@@ -167,19 +174,21 @@ def definition(obj: Any) -> Any:
     made = recall(obj)
     if made is None:
         snapshot = Snapshot()
-        blob = zlib.compress(_run(obj, root=obj, snapshot=snapshot), 1)
-        made = blob, version_of(obj) if isinstance(obj, type) else b""
+        data, requires = _run(obj, root=obj, snapshot=snapshot)
+        version = version_of(obj) if isinstance(obj, type) else b""
+        # A release is the stricter of the two.
+        made = zlib.compress(data, 1), version, rebuild.RELEASE if rebuild.RELEASE in requires else "".join(requires)
         if header.origin:
             store(obj, snapshot, made)
-    blob, version = made
-    return rebuild.definition, (*header, version, blob)
+    blob, version, runtime = made
+    return rebuild.definition, (*header, version, blob, runtime)
 
 
 def version_of(cls: type) -> bytes:
     """Another one whenever the state of the class is another. An enum is never changed once it is rebuilt."""
     if isinstance(cls, EnumMeta):
         return record_of(cls).header.shape
-    return blake2b(_run(cls, root=cls, only_root=True), digest_size=16).digest()
+    return blake2b(_run(cls, root=cls, only_root=True)[0], digest_size=16).digest()
 
 
 def _module(module: ModuleType) -> Any:

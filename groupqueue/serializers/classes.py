@@ -11,6 +11,7 @@ import functools
 import pickle
 from abc import ABCMeta
 from collections.abc import Iterator
+from enum import EnumMeta
 from types import (
     FunctionType,
     GetSetDescriptorType,
@@ -62,6 +63,8 @@ def class_reduction(pickler: Pickler, cls: type, version: bytes) -> Any:
     completions = [Completion(func, function_parts(pickler, func)[1]) for func in functions]
     if pickler.snapshot is not None:
         pickler.snapshot.body(cls)
+    if isinstance(cls, EnumMeta):
+        pickler.requires.add(rebuild.RELEASE)
     args = (*record_of(cls).header, type(cls), cls.__name__, cls.__bases__, _namespace(cls))
     if pickler.only_root:  # for a digest that is the same in every process
         data = {name: sorted(value, key=repr) if type(value) in _SETS else value for name, value in data.items()}

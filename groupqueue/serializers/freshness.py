@@ -103,12 +103,12 @@ _LIMIT = 128
 _FROZEN_AT_MOST = 16 * 1024
 _BLOB_AT_MOST = 256 * 1024
 
-Made = tuple[bytes, bytes]
+Made = tuple[bytes, bytes, str]
 _blobs: OrderedDict[int, tuple[Any, Snapshot, Made]] = OrderedDict()
 
 
 def recall(obj: Any) -> Made | None:
-    """The blob and the version of a definition, if they are known and still right."""
+    """The blob of a definition, its version and what it requires, if they are known and still right."""
     entry = _blobs.get(id(obj))
     if entry is None:
         return None

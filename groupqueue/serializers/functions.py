@@ -13,6 +13,7 @@ from operator import attrgetter
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from groupqueue.serializers import rebuild
 from groupqueue.serializers.identity import MAINS
 from groupqueue.serializers.shapes import content_of
 
@@ -43,7 +44,7 @@ def global_names(code: CodeType) -> tuple[str, ...]:
 
 def code_args(code: CodeType) -> tuple[Any, ...]:
     """What `rebuild.code` takes: whose code it is, and the arguments of the code type there."""
-    return (sys.implementation.cache_tag, *_code_parts(code))
+    return (rebuild.CODE, *_code_parts(code))
 
 
 _CODE_PARAMETERS = """

@@ -22,6 +22,12 @@ from typing import Any
 from groupqueue.serializers.identity import Header, adopt, find, known, remember
 from groupqueue.serializers.lazydill import create_code, create_function, dill
 
+CODE = str(sys.implementation.cache_tag)
+"""Who can run code of this interpreter."""
+
+RELEASE = f"{sys.implementation.name}-{'.'.join(map(str, sys.version_info[:3]))}"
+"""Whose `enum` has the same tables inside of a class: they changed with some bug fixes too."""
+
 _HEAP_TYPE = 1 << 9
 _HOOKS_OF_TYPING = {"typing", "typing_extensions"}
 
@@ -29,16 +35,30 @@ _HOOKS_OF_TYPING = {"typing", "typing_extensions"}
 # Definitions and their identity
 
 
-def definition(key: bytes, origin: str, qualname: str, shape: bytes, version: bytes, blob: bytes) -> Any:
-    """A class or function that a name leads to: this process's, or the one in `blob`, which is read only if need be."""
+def definition(
+    key: bytes, origin: str, qualname: str, shape: bytes, version: bytes, blob: bytes, runtime: str = ""
+) -> Any:
+    """A class or function that a name leads to: this process's, or the one in `blob`, which is read only if need be.
+
+    `runtime` is what the blob requires; it may refer to things that only that has.
+    """
     header = Header(key, origin, qualname, shape)
     found = find(header)
     if found is not None and (found[0].own or (version and found[0].version == version)):
         return found[1]
+    if runtime not in ("", CODE, RELEASE):
+        raise pickle.UnpicklingError(
+            f"the definition of {qualname} that the item brings is for {runtime}, this is {_like(runtime)}: what both "
+            "are to have belongs into a module that both import"
+        )
     obj = pickle.loads(zlib.decompress(blob))
     if not isinstance(obj, type) and origin:
         remember(obj, header)
     return obj
+
+
+def _like(runtime: str) -> str:
+    return RELEASE if "." in runtime else CODE
 
 
 def same_class(*header: Any) -> Any:
@@ -64,8 +84,8 @@ def fill_singleton(obj: Any, state: dict[str, Any]) -> None:
 
 
 def code(runtime: str, *args: Any) -> CodeType:
-    if runtime != sys.implementation.cache_tag:
-        raise pickle.UnpicklingError(f"the item brings code of {runtime}, this is {sys.implementation.cache_tag}")
+    if runtime != CODE:
+        raise pickle.UnpicklingError(f"the item brings code of {runtime}, this is {CODE}")
     return create_code(*args)
 
 

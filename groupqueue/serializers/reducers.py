@@ -60,6 +60,7 @@ def _cached(_: Pickler, wrapper: Any) -> Any:
 def _code(pickler: Pickler, code: types.CodeType) -> Any:
     if pickler.only_root:
         return rebuild.code, (outline_of(code),)
+    pickler.requires.add(rebuild.CODE)
     return rebuild.code, code_args(code)
 
 

@@ -431,8 +431,10 @@ def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
     asker = open_queue(group, mode="client")
     future = asker.put_future("question")
     responder.do("q.get_message(timeout=10).fail(module.Odd('so odd'))")
-    with pytest.raises(RemoteError, match="only_here"):
+    with pytest.raises(RemoteError, match="only_here") as caught:
         future.result(10)
+    assert caught.value.type_name == "only_here.Odd"
+    assert caught.value.text.startswith("so odd (it cannot be rebuilt here: ")
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff" * 4, bytes(4), b"\2\0\0\0\xff\xfe", bytes(4) + pickle.dumps(7)])

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from groupqueue.serializers import default_serializer, identity
+from groupqueue.serializers import default_serializer, identity, rebuild
 from tests.serializers.processes import PATIENCE, PRELUDE, ROOT, SCRIPTS, run, write
 
 serializer = default_serializer()
@@ -492,3 +492,55 @@ def test_a_definition_that_is_the_last_to_go_goes_in_silence(monkeypatch: pytest
     del local
     gc.collect()
     assert complaints == []
+
+
+# Between releases of Python
+
+OF_EACH_SORT = """
+import enum
+
+class Bits(enum.Flag):
+    ONE = 1
+    TWO = 2
+
+class Plain:
+    bits = 3
+
+class Holder:
+    bits = Bits.ONE
+
+class Able:
+    def able(self):
+        return self
+
+send(Bits.TWO, Plain(), Holder(), Able())
+"""
+
+
+def arrival(item: bytes) -> str:
+    """The class of the object, or, of one that is refused, what the refusal begins with."""
+    try:
+        return type(serializer.loads(item)).__name__
+    except pickle.UnpicklingError as error:
+        return str(error).partition(" that the item brings")[0]
+
+
+@pytest.mark.parametrize(
+    ("release", "code", "expected"),
+    [
+        (rebuild.RELEASE, rebuild.CODE, ["Bits", "Plain", "Holder", "Able"]),
+        ("cpython-3.99.1", rebuild.CODE, ["the definition of Bits", "Plain", "the definition of Holder", "Able"]),
+        (
+            "cpython-3.99.1",
+            "cpython-399",
+            ["the definition of Bits", "Plain", "the definition of Holder", "the definition of Able"],
+        ),
+    ],
+)
+def test_an_enum_is_for_the_release_and_code_for_the_version_that_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, code: str, expected: list[str]
+) -> None:
+    items = pickle.loads(run(write(tmp_path, "producer.py", OF_EACH_SORT)))
+    monkeypatch.setattr(rebuild, "RELEASE", release)
+    monkeypatch.setattr(rebuild, "CODE", code)
+    assert list(map(arrival, items)) == expected
