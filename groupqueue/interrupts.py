@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from types import CodeType
 
 
@@ -9,7 +10,10 @@ def is_interrupt(error: BaseException) -> bool:
     """Whether a signal handler raised it, or it is none that a program catches by chance."""
     if not isinstance(error, Exception):
         return True
-    codes = _handlers()
+    try:
+        codes = _handlers()
+    except Exception:  # noqa: BLE001 - a handler of the program's whose attributes cannot be looked at
+        return False
     step = error.__traceback__
     while step is not None:
         if step.tb_frame.f_code in codes:
@@ -20,8 +24,6 @@ def is_interrupt(error: BaseException) -> bool:
 
 def _handlers() -> set[CodeType]:
     """The code of every handler that is installed: a function, a method, an object that can be called."""
-    import signal  # late: needed by hardly anybody
-
     found = set()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)

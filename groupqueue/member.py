@@ -254,8 +254,10 @@ class Member(Closing):
         try:
             self._polls.add(token)
             events = self._standing.selector.select(timeout)
-        except (OSError, ValueError):
-            # Closed beneath us, by another thread, or by our own closing that a Ctrl-C cut short.
+        except (OSError, ValueError, TypeError) as error:
+            # Closed beneath us, by another thread, or by our own closing that a Ctrl-C cut short. (gevent: TypeError.)
+            if is_interrupt(error):
+                raise
             if self.role is not Role.CLOSED:
                 with self.lock:
                     self._mend_selector()

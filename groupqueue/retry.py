@@ -11,6 +11,8 @@ LAST = 0.05
 CRASHED = 0.5
 SHORT = 0.5
 SHORT_LAST = 5.0
+LASTING = 12.0
+"""A role that was kept for so long does not end for the reason for which it ended before."""
 
 
 class Retry:
@@ -21,15 +23,26 @@ class Retry:
         self._pause = FIRST
         self._tries = 0
         self._short = SHORT
+        self._won_at = -LASTING
 
     def at_once(self) -> None:
         """The next try is due."""
         self.at = now()
 
     def succeeded(self) -> None:
-        """A leader has answered: the next search begins anew."""
+        """Another leads, and has answered: the next search begins anew."""
         self._pause = FIRST
         self._tries = 0
+
+    def won(self) -> None:
+        """The lead is ours, for now."""
+        self._won_at = now()
+        self._tries = 0
+
+    @property
+    def has_lasted(self) -> bool:
+        """Whether the last lead, if there was one, was not lost as soon as it was won."""
+        return now() - self._won_at >= LASTING
 
     def failed(self) -> None:
         """Nobody leads whom we can reach, and the lock is not to be had."""
@@ -39,6 +52,8 @@ class Retry:
 
     def crashed(self) -> None:
         """The role that was won could not be kept: slowly, for it may happen again."""
+        if self.has_lasted:
+            self._pause = FIRST
         self.at = now() + self._pause
         self._pause = min(max(2 * self._pause, 0.01), CRASHED)
 

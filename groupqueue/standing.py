@@ -19,6 +19,7 @@ import os
 import selectors
 import threading
 from collections import deque
+from contextlib import ExitStack
 from threading import get_ident
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +28,7 @@ from groupqueue.core.inbox import Inbox
 from groupqueue.core.outbox import Outbox
 from groupqueue.core.session import Session
 from groupqueue.core.wire import WireError
-from groupqueue.exceptions import GroupMismatchError, GroupVersionError
+from groupqueue.exceptions import GroupDirectoryError, GroupMismatchError, GroupVersionError
 from groupqueue.follower import Follower
 from groupqueue.options import Options
 from groupqueue.retry import Retry
@@ -59,12 +60,22 @@ class Role(enum.Enum):
     CLOSED = "closed"
 
 
+def _leader_type() -> type[Leader]:
+    """Late: it brings a third of the package, for those only who may lead. But with the member, whose making no fork
+    comes in the midst of; and nobody is to wait for it when a leader has died.
+    """
+    from groupqueue.leader import Leader
+
+    return Leader
+
+
 class Standing:
     """See the module."""
 
     role: Role
 
     def __init__(self, membership: Membership, options: Options, log: Log) -> None:
+        self._leader_type = _leader_type() if options.mode != "client" else None
         self.membership = membership
         self.paths = membership.paths
         self.file = MemberFile(self.paths.members)
@@ -73,28 +84,23 @@ class Standing:
         self.outbox = Outbox(options.max_attempts, options.durable)
         self.session = Session(self.file.member, os.getpid(), options.mode, self.outbox, self.inbox, self.file.words)
         self.session.is_bounded = membership.terms.maxsize > 0
-        try:
-            self.wakeup = Wakeup()
-            self.selector = selectors.DefaultSelector()
-        except BaseException:
-            self.file.remove()
-            raise
-        self._leader_type: type[Leader] | None = None
-        if options.mode != "client":
-            # Late: it brings a third of the package, for those only who may lead. And now: nobody is to wait for that
-            # when a leader has died, and no fork comes in the midst of it while a member is made.
-            from groupqueue.leader import Leader
-
-            self._leader_type = Leader
         self._log = log
         self._warned_of = ""
+        self._crashed_with = ""
         self._retry = Retry()
         self.changed_at = now()
         self._follower: Follower | None = None
         self._leader: Leader | None = None
         self._is_whole = True
         self._late: deque[m.Message] = deque()
-        self.become_candidate()
+        with ExitStack() as undo:
+            undo.callback(self.file.remove)
+            self.wakeup = Wakeup()
+            undo.callback(self.wakeup.close)
+            self.selector = selectors.DefaultSelector()
+            undo.callback(lambda: self.selector.close())  # noqa: PLW0108  # another one by then
+            self.become_candidate()
+            undo.pop_all()
 
     @property
     def is_leader(self) -> bool:
@@ -205,7 +211,7 @@ class Standing:
         while late:
             message = late.popleft()
             self.session.receive(message, now())
-            if type(message) is m.Welcome:
+            if type(message) is m.Welcome and self._leader is None:
                 self._retry.succeeded()
                 self._warned_of = ""
 
@@ -241,8 +247,8 @@ class Standing:
         except FileNotFoundError:
             self._rejoin()
             return
-        except PermissionError as error:
-            self._log(logging.ERROR, f"cannot reach the leader: {error}")
+        except (PermissionError, GroupDirectoryError) as error:
+            self._warn_once(logging.ERROR, f"can neither lead nor reach who leads: {error}")
             self._retry.refused()
             return
         self._retry.failed()
@@ -271,6 +277,9 @@ class Standing:
 
     def _become_leader(self, leadership: Leadership, leader_type: type[Leader]) -> None:
         self.role = Role.LEADER
+        if self._retry.has_lasted:
+            self._warned_of = ""
+        self._retry.won()
         self._leader = leader_type(
             leadership,
             self.paths,
@@ -355,7 +364,10 @@ class Standing:
         elif isinstance(error, GroupVersionError):
             self._warn_once(logging.ERROR, str(error))
         else:
-            self._log(logging.ERROR, f"the role of {self.role.value} crashed and starts anew: {error!r}", error)
+            text = f"the role of {self.role.value} crashed and starts anew: {error!r}"
+            is_known = text == self._crashed_with and not self._retry.has_lasted
+            self._crashed_with = text
+            self._log(logging.ERROR, text, None if is_known else error)
         try:
             self.become_candidate()
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from groupqueue.standing import Role, Standing
 from groupqueue.system import process
 from groupqueue.system.deadline import now
-from groupqueue.system.leadership import is_led, read_note
+from groupqueue.system.grip import find_grip
 
 INTERVAL = 2.0
 """Seconds of silence before the first warning, and between two looks."""
@@ -33,18 +33,15 @@ class Watch:
         return why if why != before else ""
 
     def why(self) -> str:
-        """': process 12, which leads, is stopped' or the like; '' if nothing is wrong."""
+        """': process 12, which leads, is stopped and does not answer' or the like; '' if nothing is wrong."""
         standing = self._standing
         if standing.role is Role.LEADER:
             return ""
-        note = read_note(standing.paths)
         answers = standing.session.leader_pid
-        pid = answers or (note.pid if note is not None else 0)
-        if answers and not process.is_stopped(pid):
+        # Its number in its own container, and here perhaps another's: a reason to look who it is, which takes long.
+        if answers and not process.is_stopped(answers):
             return ""
-        if not is_led(standing.paths):
+        grip = find_grip(standing.paths)
+        if grip is None:
             return ": there is none, and no member that may lead" if self._mode == "client" else ""
-        state = process.state_of(pid) if pid else "unknown"
-        if state == "gone":
-            return f": process {pid}, which led, is gone, but a child that it forked still holds the group's lock"
-        return f": process {pid}, which leads, is {state}"
+        return "" if answers and not grip.is_stopped else f": {grip}"

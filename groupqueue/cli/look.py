@@ -68,15 +68,19 @@ def _columns(sight: Sight) -> list[str]:
 
 
 def ls(directory: str | None, as_json: bool) -> int:
-    """Prints one line to a group."""
+    """Prints one line to a group; 1 if there is one that cannot be looked at."""
     where = resolve_directory(directory)
-    sights = look_at_all(where)
+    sights, unseen = look_at_all(where)
+    for name, error in unseen.items():
+        sys.stderr.write(f"groupqueue ls: group {name!r} cannot be looked at: {error}\n")
+    status = 1 if unseen else 0
     if as_json:
         say(json.dumps([as_plain(sight, where) for sight in sights], indent=2))
-        return 0
+        return status
     if not sights:
-        sys.stderr.write(f"no groups in {where}\n")
-        return 0
+        if not unseen:
+            sys.stderr.write(f"no groups in {where}\n")
+        return status
     width = max(5, *(len(sight.stats.name) for sight in sights))
     say(f"{'group':<{width}}  {'leader':>7}  {'epoch':>5}  {'ready':>8}  {'in flight':>9}  {'failed':>6}")
     for found, problem in sights:
@@ -85,7 +89,7 @@ def ls(directory: str | None, as_json: bool) -> int:
             f"{found.name:<{width}}  {leader:>7}  {found.epoch:>5}  {found.ready:>8}  {found.in_flight:>9}"
             f"  {found.failed:>6}"
         )
-    return 0
+    return status
 
 
 def group_names(directory: str) -> list[str]:
@@ -103,13 +107,19 @@ def group_names(directory: str) -> list[str]:
         return []
 
 
-def look_at_all(directory: str) -> list[Sight]:
-    """Every group of a directory that has a name, in the order of the names."""
+def look_at_all(directory: str) -> tuple[list[Sight], dict[str, OSError]]:
+    """Every group of a directory that has a name, in the order of the names, and why some cannot be looked at."""
     sights = []
+    unseen = {}
     for name in group_names(directory):
-        with contextlib.suppress(OSError, Problem), Viewer(GroupPaths(directory, name)) as viewer:
-            sights.append(viewer.look())
-    return sights
+        # Problem: it has been removed meanwhile.
+        with contextlib.suppress(Problem):
+            try:
+                with Viewer(GroupPaths(directory, name)) as viewer:
+                    sights.append(viewer.look())
+            except OSError as error:
+                unseen[name] = error
+    return sights, unseen
 
 
 def as_plain(sight: Sight, directory: str) -> dict[str, Any]:

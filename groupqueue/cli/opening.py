@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from groupqueue.cli import Problem
-from groupqueue.cli.grip import find_grip
 from groupqueue.cli.items import LENIENT
 from groupqueue.cli.look import find
 from groupqueue.message import Message
 from groupqueue.queues import GroupQueue
+from groupqueue.system.grip import find_grip
 from groupqueue.system.leadership import is_led
 from groupqueue.system.paths import resolve_directory
 

@@ -17,6 +17,8 @@ from groupqueue.cli.look import find
 from groupqueue.cli.series import BLOCKS, PLAIN_BLOCKS, Series, sparkline
 from groupqueue.cli.viewer import Sight, Viewer, others
 from groupqueue.system import process
+from groupqueue.system.holders import are_told, find_holders
+from groupqueue.system.paths import GroupPaths
 
 
 @parameters.command("groupqueue top jobs", "groupqueue top jobs --interval 0.2")
@@ -40,12 +42,12 @@ def top(name: str, directory: str | None, interval: float) -> int:
         while True:
             sight = viewer.look()
             series.add(sight, time.monotonic())
-            live.update(picture(sight, series, paths.directory, console), refresh=True)
+            live.update(picture(sight, series, paths, console), refresh=True)
             if "q" in keys.wait(interval).lower():
                 return DONE
 
 
-def picture(sight: Sight, series: Series, directory: str, console: Console) -> RenderableType:
+def picture(sight: Sight, series: Series, paths: GroupPaths, console: Console) -> RenderableType:
     """All of the screen."""
     found = sight.stats
     facts = Table.grid(padding=(0, 2))
@@ -64,9 +66,9 @@ def picture(sight: Sight, series: Series, directory: str, console: Console) -> R
     )
     if found.is_shut_down:
         facts.add_row("", Text("the group is shut down", style="yellow"))
-    head = Text(f"{found.name} in {directory}", style="bold", no_wrap=True)
+    head = Text(f"{found.name} in {paths.directory}", style="bold", no_wrap=True)
     foot = Text("q ends", style="dim")
-    return Group(head, Text(), facts, Text(), _members(sight, max(console.height - 15, 3)), Text(), foot)
+    return Group(head, Text(), facts, Text(), _members(sight, paths, max(console.height - 15, 3)), Text(), foot)
 
 
 def _leader(sight: Sight) -> Text:
@@ -82,13 +84,15 @@ def _failovers(series: Series) -> str:
     return f"{series.failovers} failover(s) seen, the last {ago:,.0f} s ago"
 
 
-def _members(sight: Sight, room: int) -> Table:
+def _members(sight: Sight, paths: GroupPaths, room: int) -> Table:
+    """A member tells its number in its own container: the state is known of those that hold the group's lock here."""
+    seen = {holder.pid for holder in find_holders([paths.group])[paths.group]}
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("pid", "mode", "role", "state"):
         table.add_column(column, justify="right" if column == "pid" else "left", header_style="bold")
     members = others(sight.stats)
     for member in members[:room]:
-        state = process.state_of(member["pid"])
+        state = process.state_of(member["pid"]) if member["pid"] in seen or not are_told() else "not seen"
         style = "green" if member["role"] == "leader" else "yellow" if state.startswith("stopped") else ""
         table.add_row(str(member["pid"]), Text(member["mode"]), Text(member["role"]), Text(state), style=style)
     if len(members) > room:

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from groupqueue.cli import Problem
-from groupqueue.cli.grip import find_grip
 from groupqueue.cli.items import LENIENT
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.queues import GroupQueue
 from groupqueue.stats import Stats
 from groupqueue.system import offline
+from groupqueue.system.grip import find_grip
 from groupqueue.system.leadership import is_led
 from groupqueue.system.membership import read_terms
 from groupqueue.system.paths import GroupPaths, check_directory
@@ -89,5 +89,10 @@ class Viewer:
 
 
 def others(stats: Stats) -> list[dict[str, Any]]:
-    """The members without the one that asked."""
-    return [member._asdict() for member in stats.members if member.pid != os.getpid()]
+    """The members without the one that asked. (In containers of their own others may have its number too.)"""
+    members = [member._asdict() for member in stats.members]
+    for index, member in enumerate(members):
+        if member["pid"] == os.getpid() and member["mode"] == "client":
+            del members[index]
+            break
+    return members

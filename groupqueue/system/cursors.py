@@ -17,8 +17,9 @@ import time
 from contextlib import suppress
 
 from groupqueue.core.inbox import ATTENTION, CREDITED, OPENED, RING, SETTLED, TAKEN, WAITING
-from groupqueue.system.disk import allocate, is_full
+from groupqueue.system.disk import allocate, is_full, remedy_of
 from groupqueue.system.locks import try_lock
+from groupqueue.system.paths import open_private, open_to_look
 
 _RING_AT = 4096
 _SIZE = _RING_AT + RING
@@ -36,7 +37,7 @@ class MemberFile:
             self.member = int.from_bytes(os.urandom(8), "little") >> 1
         self.path = os.path.join(folder, f"{self.member:016x}")
         new = os.path.join(folder, f"~{self.member:016x}")
-        self._fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = open_private(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             allocate(self._fd, _SIZE)
             if not try_lock(self._fd):
@@ -49,7 +50,7 @@ class MemberFile:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
             if isinstance(error, OSError) and is_full(error):
-                text = f"cannot make a member's file in {folder}: {error.strerror}; free some room there"
+                text = f"cannot make a member's file in {folder}: {error.strerror}; {remedy_of(error)}"
                 raise OSError(error.errno, text) from error
             raise
         self.words = memoryview(self._map)[:_RING_AT].cast("Q")
@@ -148,9 +149,10 @@ class Cursors:
 
     def is_dead(self, member: int) -> bool:
         """Whether nobody holds the member's lock."""
-        fd = self._open_file(member)
-        if fd is None:
+        found = self._open_file(member)
+        if found is None:
             return True
+        fd, _ = found
         try:
             return try_lock(fd)
         finally:
@@ -175,11 +177,11 @@ class Cursors:
             words.release()
             mapped.close()
 
-    def _open_file(self, member: int) -> int | None:
+    def _open_file(self, member: int) -> tuple[int, bool] | None:
         """None if there is none, or something that no member has made."""
         path = self._path(member)
         try:
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            return open_to_look(path)
         except OSError:
             if _is_file(path):
                 raise
@@ -191,13 +193,14 @@ class Cursors:
     def _words(self, member: int) -> memoryview | None:
         opened = self._open.get(member)
         if opened is None:
-            fd = self._open_file(member)
-            if fd is None:
+            found = self._open_file(member)
+            if found is None:
                 return None
+            fd, may_write = found
             try:
                 if os.fstat(fd).st_size < _SIZE:
                     return None
-                mapped = mmap.mmap(fd, _SIZE)
+                mapped = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ | (mmap.PROT_WRITE if may_write else 0))
             finally:
                 os.close(fd)
             opened = self._open[member] = (mapped, memoryview(mapped)[:_RING_AT].cast("Q"))

@@ -26,6 +26,11 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def remedy_of(error: OSError) -> str:
+    """What to do about an error that `is_full`."""
+    return "raise the limit of this process (ulimit -f)" if error.errno == errno.EFBIG else "free some room there"
+
+
 def sync_file(fd: int) -> None:
     """What was written to the file survives the death of the machine."""
     os.fsync(fd)

@@ -100,7 +100,12 @@ class ItemSegments:
         segment = self._active
         if segment is None or segment.tail + size > segment.size:
             segment = self._next_segment(size)
-        start = segment.append(kind, words, parts, length, check, self._epoch)
+        try:
+            start = self._append(segment, kind, words, parts, length, check)
+        except NoRoom:
+            # Whoever made the segment may write more than this process may.
+            segment = self._next_segment(size)
+            start = self._append(segment, kind, words, parts, length, check)
         segment.live += 1
         if kind == Kind.ITEMS:
             segment.producers[words[0]] = words[2] + words[3] - 1
@@ -108,6 +113,16 @@ class ItemSegments:
                 segment.durable = True
         self._unsynced.segments.add(segment)
         return Location(segment, start, length)
+
+    def _append(
+        self, segment: Segment, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int
+    ) -> int:
+        try:
+            return segment.append(kind, words, parts, length, check, self._epoch)
+        except OSError as error:
+            if disk.is_full(error):
+                raise NoRoom(str(error)) from error
+            raise
 
     def release(self, location: Location) -> None:
         segment = location.segment

@@ -13,7 +13,7 @@ import os
 from typing import NamedTuple
 
 from groupqueue.system.locks import is_same_file, try_lock
-from groupqueue.system.paths import GroupPaths
+from groupqueue.system.paths import GroupPaths, open_private
 
 # Of a pid, and of an epoch, which is the upper half of a segment's number.
 MOST = 1 << 31
@@ -39,7 +39,7 @@ class Leadership:
     @classmethod
     def try_take(cls, paths: GroupPaths) -> Leadership | None:
         """The leadership if it is free; FileNotFoundError if the group's folder is gone."""
-        lock_fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock_fd = open_private(paths.lock, os.O_RDWR | os.O_CREAT)
         folder_fd = -1
         try:
             if try_lock(lock_fd) and is_same_file(lock_fd, paths.lock):
@@ -96,7 +96,7 @@ def _parse(data: bytes) -> LeaderNote | None:
 def is_led(paths: GroupPaths) -> bool:
     """Whether somebody holds the leader's lock."""
     try:
-        fd = os.open(paths.lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

@@ -57,11 +57,18 @@ class Membership:
                     _make_folder(folder, paths.name)
                 for path in (paths.group, paths.lock):
                     _check_file(path, paths.name)
-                fd = os.open(paths.group, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                fd = p.open_private(paths.group, os.O_RDWR | os.O_CREAT)
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                _explain(paths, error)
+                raise
             try:
                 found = cls._settle(paths, fd, maxsize)
+            except OSError as error:
+                os.close(fd)
+                _explain(paths, error)
+                raise
             except BaseException:
                 os.close(fd)
                 raise
@@ -111,6 +118,14 @@ class Membership:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _explain(paths: p.GroupPaths, error: OSError) -> None:
+    """Raises GroupDirectoryError for what the directory's file system refuses."""
+    refusals = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+    if error.errno in refusals and not isinstance(error, GroupDirectoryError):
+        why = f"group {paths.name!r} cannot be joined in {paths.folder}: {error.strerror or error}"
+        raise GroupDirectoryError(error.errno, why) from error
 
 
 def _make_folder(path: str, group: str) -> None:

@@ -24,7 +24,10 @@ SOCKET_PATH_LIMIT = 107 if sys.platform == "linux" else 103
 
 # File systems on which flock or a mapped file does not hold between machines, or not at all.
 _REMOTE = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs", "lustre", "beegfs")
+    """
+    nfs nfs4 cifs smb3 smbfs 9p afs ceph lustre beegfs gpfs virtiofs vboxsf vmhgfs
+    fuse.sshfs fuse.glusterfs fuse.juicefs fuse.ceph-fuse fuse.vmhgfs-fuse fuse.s3fs
+    """.split()  # noqa: SIM905  # a table
 )
 
 
@@ -121,6 +124,32 @@ def make_directory(path: str, group: str) -> None:
             error.errno or errno.EIO, f"group {group!r}: cannot make the directory {path}: {error.strerror}"
         ) from error
     check_directory(path, group)
+
+
+def open_private(path: str, flags: int) -> int:
+    """Opens a file of the group's, which is made for this user alone, whatever the umask. Never through a symlink."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if stat.S_IMODE(os.fstat(fd).st_mode) != 0o600:
+            os.fchmod(fd, 0o600)
+    except PermissionError:
+        # Of another user, which is for whoever checks the directory to say.
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def open_to_look(path: str) -> tuple[int, bool]:
+    """A descriptor of a file that is there, and whether it can be written: where nothing can, one may still look."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, os.O_RDWR | flags), True
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return os.open(path, os.O_RDONLY | flags), False
 
 
 def check_directory(path: str, group: str) -> None:

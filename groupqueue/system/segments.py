@@ -21,7 +21,7 @@ from groupqueue.core.messages import Buffer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import SegmentHeader
 from groupqueue.system import disk
-from groupqueue.system.paths import set_aside
+from groupqueue.system.paths import open_private, open_to_look, set_aside
 
 _COUNTER_BITS = 32
 _IOV_MAX = 1000
@@ -74,7 +74,7 @@ class Segment:
     @classmethod
     def create(cls, path: str, size: int, number: int) -> Segment:
         """A new file of this size, all of it allocated; NoRoom, and no file, if the disk is full."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = open_private(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
             disk.allocate(fd, size)
         except BaseException as error:
@@ -87,7 +87,7 @@ class Segment:
 
     @classmethod
     def open(cls, path: str, number: int) -> Segment:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd, _ = open_to_look(path)
         return cls(path, fd, os.fstat(fd).st_size, number)
 
     @property

@@ -24,6 +24,8 @@ SOCKET_BUFFER = 1024 * 1024
 FRAME_LIMIT = 1 << 33
 SCRATCH = 256 * 1024
 _IOV_MAX = 512
+# A program may have given SIGPIPE its default back; that a leader dies is not to end it.
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 _RETRY_CONNECT = frozenset((errno.EAGAIN, errno.ECONNREFUSED, errno.ENOENT, errno.EINPROGRESS, errno.ECONNRESET))
 
 
@@ -54,7 +56,7 @@ class Connection:
             return
         sent = 0
         try:
-            sent = self.sock.sendmsg(parts if len(parts) <= _IOV_MAX else [b"".join(parts)])
+            sent = self.sock.sendmsg(parts if len(parts) <= _IOV_MAX else [b"".join(parts)], (), _NO_SIGNAL)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
@@ -79,7 +81,7 @@ class Connection:
         while out:
             parts = [out[index] for index in range(min(len(out), _IOV_MAX))]
             try:
-                sent = self.sock.sendmsg(parts)
+                sent = self.sock.sendmsg(parts, (), _NO_SIGNAL)
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as error:
@@ -148,6 +150,8 @@ def prepare(sock: socket.socket) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
     except OSError:
         pass
+    if not _NO_SIGNAL and hasattr(socket, "SO_NOSIGPIPE"):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_NOSIGPIPE, 1)
 
 
 @contextmanager

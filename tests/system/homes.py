@@ -20,6 +20,7 @@ from groupqueue.core.broker import Broker
 from groupqueue.core.ports import NoRoom
 from groupqueue.system import disk as disk_module
 from groupqueue.system import items, ledger, segments
+from groupqueue.system import paths as paths_module
 from groupqueue.system.journal import Journal
 from tests.core import fakes
 from tests.core.fakes import Group, Killed, check, picture
@@ -188,7 +189,7 @@ def doomed(calls: int) -> Iterator[None]:
     """Everything that writes a journal dies at this call."""
     dying = Doomed(calls)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (disk_module, items, ledger, segments):
+        for module in (disk_module, items, ledger, paths_module, segments):
             patch.setattr(module, "os", dying)
         yield
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from groupqueue.cli.doctor.findings import Finding, note, processes, wrong
 from groupqueue.cli.doctor.ring import Contact, ring
-from groupqueue.cli.grip import Grip, find_grip
 from groupqueue.system import process
 from groupqueue.system.deadline import Deadline
+from groupqueue.system.grip import Grip, find_grip
 from groupqueue.system.holders import find_holders
 from groupqueue.system.locks import try_lock
 from groupqueue.system.paths import GroupPaths
