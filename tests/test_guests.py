@@ -192,7 +192,7 @@ def test_who_is_there_and_cannot_be_sent_to_comes_to_the_end_of_the_file(house: 
     class Broken:
         """A socket on which sending fails, though the other end is there."""
 
-        def sendmsg(self, parts: Any) -> int:
+        def sendmsg(self, *args: Any) -> int:
             raise OSError("no buffer space")
 
         def __getattr__(self, name: str) -> Any:

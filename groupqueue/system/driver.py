@@ -132,6 +132,7 @@ class Driver:
             return True
         waiter = _Waiter(ready)
         waiters = self._waiters
+        is_nested = self.is_driving
         self._passages += 1
         try:
             while not ready():
@@ -153,6 +154,9 @@ class Driver:
                     waiter.sleep(deadline.remaining())
             return True
         finally:
+            if not is_nested:
+                # A signal handler may have raised between sitting down and driving. Who seems to drive may not wait.
+                self._stand_up()
             if waiter in waiters:
                 waiters.remove(waiter)
             self._hand_over()

@@ -375,6 +375,6 @@ def _half_pwritev(write: Callable[..., int], fd: int, parts: Any, offset: int) -
     os.pwrite(fd, plain[: len(plain) // 2], offset)
 
 
-def _half_sendmsg(send: Callable[..., int], sock: socket.socket, parts: Any) -> None:
+def _half_sendmsg(send: Callable[..., int], sock: socket.socket, parts: Any, *rest: Any) -> None:
     plain = b"".join(parts)
     sock.send(plain[: len(plain) // 2])

@@ -391,6 +391,23 @@ def test_what_an_interrupt_left_undone_is_mended(
     eventually(flag, timeout=3.0 + ORPHANED, what="the background to drive")
 
 
+def test_who_was_interrupted_between_sitting_down_and_driving_does_not_drive(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever seems to drive is taken for a signal handler on top of a poll, and may not wait."""
+
+    def interrupted(ready: Callable[[], bool], deadline: Deadline) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.driver, "_drive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.driver.wait(lambda: False, Deadline(LONG))
+    assert not engine.driver.is_driving
+    assert not engine.driver.wait(lambda: False, Deadline(0.01))
+    assert engine.turns, "it drives again"
+
+
 def test_interrupts_at_any_instruction_do_not_stop_the_driving(running: Engine) -> None:
     def handler(number: int, frame: object) -> None:
         raise Interrupted
