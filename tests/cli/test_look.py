@@ -10,6 +10,8 @@ from pathlib import Path
 
 from groupqueue import GroupQueue
 from groupqueue.__main__ import main
+from groupqueue.cli.viewer import Viewer, others
+from groupqueue.stats import MemberInfo, Stats
 from tests.helpers import Clock, Script, eventually, open_leader, open_member, run_script
 
 
@@ -215,3 +217,27 @@ def test_who_watches_a_group_without_a_leader_does_not_keep_it(group, directory)
     GroupQueue.unlink(group)
     assert script.wait() == 1
     assert script.stderr == f"groupqueue stats: there is no group {group!r} in {directory}\n"
+
+
+def test_ls_names_the_groups_that_it_cannot_look_at(directory, monkeypatch, capsys):
+    for name in ("good", "secret"):
+        open_leader(name).do("q.put(1); q.flush()")
+    look = Viewer.look
+
+    def selective(viewer):
+        if viewer._paths.name == "secret":
+            raise PermissionError(13, "Permission denied", viewer._paths.group)
+        return look(viewer)
+
+    monkeypatch.setattr(Viewer, "look", selective)
+    assert main(["ls"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["group", "good"]
+    assert err.startswith("groupqueue ls: group 'secret' cannot be looked at: [Errno 13] Permission denied")
+
+
+def test_another_container_s_member_with_our_number_is_told():
+    ours = os.getpid()
+    members = [(ours, "dual", "leader"), (ours, "client", "follower"), (1, "client", "follower")]
+    found = others(Stats("jobs", 1, 1, 0, members=tuple(MemberInfo(*member) for member in members)))
+    assert [(member["pid"], member["mode"]) for member in found] == [(os.getpid(), "dual"), (1, "client")]

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from typing import Any
+
 import pytest
 
+from groupqueue.core.ports import NoRoom
+from groupqueue.core.records import Kind
 from groupqueue.system.items import BASE_SIZE
+from groupqueue.system.segments import Segment
 from tests.core.fakes import picture
 from tests.core.lives import P, Q
 from tests.helpers import disk_usage
@@ -23,6 +30,31 @@ def test_segments_grow_with_the_backlog(home: Home) -> None:
     for _ in range(400):
         life.put(P, 1, size=100_000)
     assert len(home.names("items-")) < 40
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_where_this_process_may_not_write_it_looks_for_another_place(
+    home: Home, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """RLIMIT_FSIZE may be smaller than a segment that somebody else has made."""
+    life = home.lead()
+    life.put(P, 2)
+    left = [failures]
+    real = Segment.append
+
+    def limited(segment: Segment, kind: int, *args: Any) -> int:
+        if kind == Kind.ITEMS and left[0]:
+            left[0] -= 1
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return real(segment, kind, *args)
+
+    monkeypatch.setattr(Segment, "append", limited)
+    if failures > 1:
+        with pytest.raises(NoRoom):
+            life.put(P, 1)
+    life.put(P, 1)
+    assert picture(life.state)["ready"] == {P: [1, 2, 3]}
+    assert home.told() == picture(life.state)
 
 
 def test_a_spare_is_used_again(home: Home) -> None:

@@ -20,6 +20,7 @@ from groupqueue.system.paths import (
     default_directory,
     file_system,
     make_directory,
+    open_to_look,
     resolve_directory,
 )
 from tests.helpers import linux_only, root_only
@@ -258,3 +259,23 @@ def test_a_socket_path_may_be_as_long_as_the_system_takes(monkeypatch: pytest.Mo
 def test_a_socket_path_is_counted_in_bytes() -> None:
     with pytest.raises(ValueError, match="shorter"):
         check_socket_path(GroupPaths("/" + "ü" * 60, "jobs"))
+
+
+def test_where_nothing_can_be_written_one_may_look(directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = os.path.join(directory, "file")
+    with open(path, "wb") as file:
+        file.write(b"there")
+    fd, may_write = open_to_look(path)
+    os.close(fd)
+    assert may_write
+    real = os.open
+
+    def read_only(path: str, flags: int, *args: int) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(path, flags, *args)
+
+    monkeypatch.setattr(os, "open", read_only)
+    fd, may_write = open_to_look(path)
+    assert (os.read(fd, 9), may_write) == (b"there", False)
+    os.close(fd)

@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from groupqueue.core import messages as m
 from groupqueue.core.wire import WireError, encode
 from groupqueue.system import transport
 from groupqueue.system.transport import Closed, Connection, Listener, connect, peer_uid
+from tests.helpers import ROOT
 from tests.system.children import Child
 
 
@@ -427,3 +429,27 @@ def test_a_user_id_may_be_as_large_as_they_come(monkeypatch: pytest.MonkeyPatch)
             return struct.pack("iII", 1, 4_000_000_000, 1)
 
     assert peer_uid(Sock()) == 4_000_000_000  # type: ignore[arg-type]
+
+
+def test_the_other_end_s_death_is_no_signal() -> None:
+    """A program may have given SIGPIPE its default back, as those do whose output goes through a pipe."""
+    code = """
+import signal, socket
+from groupqueue.core import messages as m
+from groupqueue.system.transport import Closed, Connection, prepare
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+near, far = socket.socketpair()
+prepare(near)
+connection = Connection(near)
+connection.send(m.Ack(1))
+while not connection.queued:
+    connection.send(m.Result(1, bytes(100_000)))
+far.close()
+for send in (connection.flush, lambda: (connection._out.clear(), connection.send(m.Ack(2)))):
+    try:
+        send()
+    except Closed:
+        print("closed")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout) == (0, "closed\nclosed\n"), done.stderr
