@@ -26,7 +26,7 @@ def record(kind: int, *words: int, body: bytes = b"") -> Record:
 
 def named(found: Record) -> str:
     kind = Kind(found.kind).name if found.kind in list(Kind) else str(found.kind)
-    return f"{kind} {found.words} {bytes(found.body)!r}"
+    return f"{kind} {found.words} {len(found.body)}"
 
 
 # As they are
