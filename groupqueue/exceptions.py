@@ -136,9 +136,9 @@ class PicklingError(GroupQueueError, pickle.PicklingError):
 
 
 class DecodeError(GroupQueueError):
-    """An item arrived that this process cannot rebuild; it is on the group's failed list.
+    """An item arrived that this process cannot rebuild; it is on the group's failed list. Or the reply to a put_wait.
 
-    `payload` is the item as it travelled (bytes), `sender_pid` the process that put it (0 where unknown).
+    `payload` is what arrived (bytes), `sender_pid` the process that put it (0 where unknown).
 
         try:
             job = q.get(timeout=5)

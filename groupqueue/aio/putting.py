@@ -72,8 +72,8 @@ class Putting(Outgoing[T], Awaiting[T]):
 
         Cancelled, or after `timeout` seconds, the item is withdrawn, unless a consumer's call had already returned it.
         Raises the consumer's exception if it failed with one (caused by a RemoteError that has its traceback; or that
-        RemoteError, where it cannot travel), ConsumerLost if it took `max_attempts` consumers with it, ReplyTimeout.
-        And as put does.
+        RemoteError, where it cannot travel), ConsumerLost if it took `max_attempts` consumers with it, ReplyTimeout,
+        DecodeError for a reply that cannot be rebuilt here. And as put does.
 
             answer = await q.put_wait({"id": 2}, timeout=5)
         """

@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 
 from groupqueue.core import messages as m
 from groupqueue.core.calls import Call
+from groupqueue.core.messages import Buffer
 from groupqueue.core.outbox import Entry, Payload, size_of
-from groupqueue.exceptions import ConsumerLost, ReplyTimeout
-from groupqueue.face.failures import decode_exception
+from groupqueue.exceptions import ConsumerLost, DecodeError, ReplyTimeout
+from groupqueue.face.failures import decode_exception, text_of
 from groupqueue.face.handle import Handle, T
+from groupqueue.interrupts import is_interrupt
 from groupqueue.system import forking
 
 
@@ -60,6 +62,18 @@ class Outgoing(Handle[T]):
     def _reply_timeout(self, timeout: float | None) -> ReplyTimeout:
         return ReplyTimeout(f"group {self._label!r}: no reply within {timeout} s")
 
+    def _reply_of(self, body: Buffer) -> Any:
+        try:
+            return self._loads(body)
+        except Exception as error:
+            if is_interrupt(error):
+                raise
+            raise DecodeError(
+                f"group {self._label!r}: the reply, of {len(body)} bytes, cannot be rebuilt in this process "
+                f"({type(error).__name__}: {text_of(error)})",
+                bytes(body),
+            ) from error
+
     def _result(self, call: Call, timeout: float | None) -> Any:
         if call.answer is None:
             if self._member.session.shutdown == 2:
@@ -69,7 +83,7 @@ class Outgoing(Handle[T]):
             raise self._reply_timeout(timeout)
         status, body = call.answer
         if status == m.REPLY_VALUE:
-            return self._loads(body)
+            return self._reply_of(body)
         if status in (m.REPLY_EXCEPTION, m.REPLY_TEXT):
             raise decode_exception(status, body, self._loads)
         if self._member.session.shutdown == 2:

@@ -147,8 +147,8 @@ class Putting(Outgoing[T], Blocking[T]):
 
         Raises the consumer's exception if it failed with one (caused by a RemoteError that has its traceback; or that
         RemoteError, where it cannot travel), ConsumerLost if it took `max_attempts` consumers with it, ReplyTimeout
-        after `timeout` seconds: the item is then withdrawn, unless a consumer's call had already returned it. And as
-        put does.
+        after `timeout` seconds: the item is then withdrawn, unless a consumer's call had already returned it.
+        DecodeError for a reply that cannot be rebuilt here. And as put does.
 
             answer = q.put_wait({"id": 2}, timeout=5)
         """

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from groupqueue import GroupQueue, PicklingError, RemoteError, ShutDown
+from groupqueue import DecodeError, GroupQueue, PicklingError, RemoteError, ShutDown
 from groupqueue.core import messages as m
 from groupqueue.exceptions import GroupDirectoryError
 from groupqueue.face.failures import decode_exception
@@ -435,6 +435,23 @@ def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
         future.result(10)
     assert caught.value.type_name == "only_here.Odd"
     assert caught.value.text.startswith("so odd (it cannot be rebuilt here: ")
+
+
+def test_a_reply_that_cannot_be_rebuilt_here_is_told(group, open_queue):
+    responder = open_leader(group)
+    responder.do("""
+        import types
+        module = types.ModuleType("only_here")
+        exec("class Odd: pass", module.__dict__)
+        module.Odd.__module__ = "only_here"
+        sys.modules["only_here"] = module
+    """)
+    asker = open_queue(group, mode="client")
+    future = asker.put_future("question")
+    responder.do("q.get(timeout=10); q.reply(module.Odd())")
+    with pytest.raises(DecodeError, match=f"group '{group}': the reply, .*ModuleNotFoundError") as caught:
+        future.result(10)
+    assert b"only_here" in caught.value.payload
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff" * 4, bytes(4), b"\2\0\0\0\xff\xfe", bytes(4) + pickle.dumps(7)])

@@ -90,7 +90,7 @@ def examine_leader(facts: Facts, paths: GroupPaths) -> Iterator[Finding]:
     if facts.dead:
         yield note(
             "dead-members",
-            f"{facts.dead} member(s) died; what they had goes to others as soon as somebody leads",
+            f"{facts.dead} member(s) died, or left unheard; what they had goes to others as soon as somebody leads",
         )
 
 
