@@ -31,8 +31,7 @@ def encode_exception(error: BaseException, dumps: Callable[[Any], bytes]) -> tup
     if not isinstance(error, BaseException):
         raise TypeError(f"fail() takes an exception, not {type(error).__name__}")
     kind = type(error)
-    where = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
-    told = {"type_name": f"{kind.__module__}.{kind.__qualname__}", "text": text_of(error), "traceback": where}
+    told = {"type_name": f"{kind.__module__}.{kind.__qualname__}", "text": text_of(error), "traceback": _where(error)}
     text = json.dumps(told).encode()
     try:
         payload = dumps(error)
@@ -58,3 +57,11 @@ def decode_exception(status: int, body: Buffer, loads: Callable[[Any], Any]) -> 
     if says.traceback:
         error.__cause__ = says
     return error
+
+
+def _where(error: BaseException) -> str:
+    """Its traceback; '' if it was never raised, or if what it is made of cannot be told."""
+    try:
+        return "".join(traceback.format_exception(error)) if error.__traceback__ is not None else ""
+    except Exception:
+        return ""

@@ -14,7 +14,7 @@ import pytest
 from groupqueue import DecodeError, GroupQueue, PicklingError, RemoteError, ShutDown
 from groupqueue.core import messages as m
 from groupqueue.exceptions import GroupDirectoryError
-from groupqueue.face.failures import decode_exception
+from groupqueue.face.failures import decode_exception, encode_exception
 from groupqueue.leader import Leader
 from tests.helpers import eventually, open_leader, open_member, run_script
 
@@ -458,6 +458,20 @@ def test_a_reply_that_cannot_be_rebuilt_here_is_told(group, open_queue):
 def test_an_exception_that_is_none_is_told(body):
     error = decode_exception(m.REPLY_EXCEPTION, memoryview(body), pickle.loads)
     assert type(error) is RemoteError
+
+
+def test_an_exception_whose_traceback_cannot_be_told_is_told_without():
+    class Hidden(Exception):
+        @property
+        def __cause__(self):
+            raise ValueError("not to be seen")
+
+    try:
+        raise Hidden("here")
+    except Hidden as error:
+        status, body = encode_exception(error, lambda obj: pickle.dumps(str(obj)))
+    says = decode_exception(status, body, pickle.loads)
+    assert (says.text, says.traceback) == ("here", "")
 
 
 def test_a_failure_that_a_serializer_cannot_carry_is_told_as_text(group, open_queue):
