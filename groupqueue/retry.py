@@ -23,7 +23,7 @@ class Retry:
         self._pause = FIRST
         self._tries = 0
         self._short = SHORT
-        self._won_at = -LASTING
+        self._won_at: float | None = None
 
     def at_once(self) -> None:
         """The next try is due."""
@@ -41,8 +41,8 @@ class Retry:
 
     @property
     def has_lasted(self) -> bool:
-        """Whether the last lead, if there was one, was not lost as soon as it was won."""
-        return now() - self._won_at >= LASTING
+        """Whether the lead is ours, or has just been lost, and was for long."""
+        return self._won_at is not None and now() - self._won_at >= LASTING
 
     def failed(self) -> None:
         """Nobody leads whom we can reach, and the lock is not to be had."""
@@ -51,9 +51,10 @@ class Retry:
         self._pause = min(2 * self._pause, SOON if self._tries < SOON_TRIES else LAST)
 
     def crashed(self) -> None:
-        """The role that was won could not be kept: slowly, for it may happen again."""
+        """The role could not be kept: slowly, for it may happen again."""
         if self.has_lasted:
             self._pause = FIRST
+        self._won_at = None
         self.at = now() + self._pause
         self._pause = min(max(2 * self._pause, 0.01), CRASHED)
 
@@ -62,6 +63,7 @@ class Retry:
         time = now()
         if time > self.at + 2 * SHORT_LAST:
             self._short = SHORT
+        self._won_at = None
         self.at = time + self._short
         self._short = min(2 * self._short, SHORT_LAST)
 

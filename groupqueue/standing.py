@@ -277,8 +277,6 @@ class Standing:
 
     def _become_leader(self, leadership: Leadership, leader_type: type[Leader]) -> None:
         self.role = Role.LEADER
-        if self._retry.has_lasted:
-            self._warned_of = ""
         self._retry.won()
         self._leader = leader_type(
             leadership,
@@ -353,6 +351,8 @@ class Standing:
         """
         if self.role is Role.CLOSED:
             return
+        if self._retry.has_lasted:
+            self._warned_of = self._crashed_with = ""
         if interrupted:
             pass
         elif remedy_of(error):
@@ -365,9 +365,8 @@ class Standing:
             self._warn_once(logging.ERROR, str(error))
         else:
             text = f"the role of {self.role.value} crashed and starts anew: {error!r}"
-            is_known = text == self._crashed_with and not self._retry.has_lasted
+            self._log(logging.ERROR, text, error if text != self._crashed_with else None)
             self._crashed_with = text
-            self._log(logging.ERROR, text, None if is_known else error)
         try:
             self.become_candidate()
         finally:

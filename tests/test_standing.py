@@ -102,6 +102,19 @@ def test_one_that_had_lasted_is_sought_at_once(clock):
     assert pauses(patient, clock, 3, lasting=LASTING) == [FIRST] * 3
 
 
+def test_so_is_one_that_was_never_won(clock):
+    patient = Retry()
+    pauses(patient, clock, 1, lasting=LASTING)
+    clock[0] += 10 * LASTING
+    found = []
+    for _ in range(12):
+        patient.crashed()
+        found.append(patient.at - clock[0])
+        clock[0] = patient.at
+    assert found == sorted(found)
+    assert found[-1] == pytest.approx(CRASHED)
+
+
 def test_the_same_crash_is_told_in_full_once(group, open_queue, caplog, monkeypatch):
     queue = open_queue(group)
     assert queue.wait_for_leader(10)
