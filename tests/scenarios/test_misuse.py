@@ -418,16 +418,18 @@ def test_whatever_stands_in_the_lock_file_somebody_leads(directory, group, text)
 
 # Exceptions that cannot travel, or arrive
 
+ONLY_HERE = """
+    import types
+    module = types.ModuleType("only_here")
+    exec("class Odd(Exception): pass", module.__dict__)
+    module.Odd.__module__ = "only_here"
+    sys.modules["only_here"] = module
+"""
+
 
 def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
     responder = open_leader(group)
-    responder.do("""
-        import types
-        module = types.ModuleType("only_here")
-        exec("class Odd(Exception): pass", module.__dict__)
-        module.Odd.__module__ = "only_here"
-        sys.modules["only_here"] = module
-    """)
+    responder.do(ONLY_HERE)
     asker = open_queue(group, mode="client")
     future = asker.put_future("question")
     responder.do("q.get_message(timeout=10).fail(module.Odd('so odd'))")
@@ -439,13 +441,7 @@ def test_an_exception_that_cannot_be_rebuilt_here_is_told(group, open_queue):
 
 def test_a_reply_that_cannot_be_rebuilt_here_is_told(group, open_queue):
     responder = open_leader(group)
-    responder.do("""
-        import types
-        module = types.ModuleType("only_here")
-        exec("class Odd: pass", module.__dict__)
-        module.Odd.__module__ = "only_here"
-        sys.modules["only_here"] = module
-    """)
+    responder.do(ONLY_HERE)
     asker = open_queue(group, mode="client")
     future = asker.put_future("question")
     responder.do("q.get(timeout=10); q.reply(module.Odd())")

@@ -266,6 +266,27 @@ def test_a_get_that_is_interrupted_while_it_tells_the_leader_leaves_the_item_to_
     assert q.qsize() == 0
 
 
+@pytest.mark.parametrize("kind", ["KeyboardInterrupt", "TimeoutError", "OSError", "ValueError", "TypeError"])
+def test_whatever_a_handler_raises_ends_a_wait_and_no_other(group, kind):
+    """An alarm that raises TimeoutError, say. A poll may raise some of these itself, when it is closed beneath us."""
+    member = open_leader(group)
+    member.do(
+        f"""
+        def handler(*_):
+            raise {kind}("of the program's own")
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            q.get(timeout=20)
+        except BaseException as error:
+            caught = error
+        """
+    )
+    assert member.do("(type(caught).__name__, str(caught))") == (kind, "of the program's own")
+    member.do("q.put(1)")
+    assert member.do("q.get(timeout=5)") == 1
+
+
 # The handler raises within the call, wherever in it that is: at most once in each.
 RAISE_WITHIN_CALLS = """
     import random
