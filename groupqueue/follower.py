@@ -1,18 +1,24 @@
 """
-The follower's half of a group: its connection to the leader.
+The follower's half of a group: its connection to the leader, and what it writes to the journal itself.
 
 Requires the member's lock. Whoever is told `Closed` or `WireError` drops it; there is nothing to put in order.
 """
 
 from __future__ import annotations
 
+import select
 import selectors
 from collections.abc import Callable
 
 from groupqueue.core import messages as m
+from groupqueue.core.outbox import checked
+from groupqueue.system.deadline import Deadline
+from groupqueue.system.loans import Loans, goes_beside
 from groupqueue.system.transport import SCRATCH, Closed, Connection
 
 GOODBYE = 0.5
+AWAITED = 0.005
+"""Seconds."""
 
 
 class Follower:
@@ -24,8 +30,10 @@ class Follower:
         selector: selectors.BaseSelector,
         on_ready: Callable[[int], None],
         deliver: Callable[[m.Message], None],
+        journal: str,
     ) -> None:
         self._connection = connection
+        self._loans = Loans(journal)
         self._selector = selector
         self._on_ready = on_ready
         self._deliver = deliver
@@ -34,10 +42,13 @@ class Follower:
         selector.register(connection.sock, self._interest, on_ready)
 
     def say(self, messages: list[m.Message]) -> None:
-        """Raises Closed."""
+        """Raises Closed, WireError."""
         connection = self._connection
         for message in messages:
-            connection.send(message)
+            if type(message) is m.Items and goes_beside(message):
+                self._send_large(message)
+            else:
+                connection.send(message)
         self._set_interest()
 
     def serve(self, mask: int) -> None:
@@ -46,9 +57,8 @@ class Follower:
         if mask & selectors.EVENT_WRITE:
             connection.flush()
         if mask & selectors.EVENT_READ:
-            deliver = self._deliver
-            for message in connection.receive(self._scratch, keep=True):
-                deliver(message)
+            self._hear()
+            self._tell_of_loans()
         self._set_interest()
 
     def goodbye(self) -> None:
@@ -65,6 +75,48 @@ class Follower:
     def drop(self) -> None:
         """The end of this connection. Also in a forked child, where it ends the copy."""
         self._connection.close()
+        self._loans.close()
+
+    def _send_large(self, items: m.Items) -> None:
+        loans = self._loans
+        # What was acknowledged gives its memory back, and what was lent can be used.
+        self._hear()
+        if loans.is_awaited(items):
+            self._await_loan(items)
+        self._connection.send(loans.place(items) or checked(items))
+        self._tell_of_loans()
+
+    def _await_loan(self, items: m.Items) -> None:
+        """For a moment: beside the socket is so much faster that it may be waited for."""
+        deadline = Deadline(AWAITED)
+        connection = self._connection
+        poll = select.poll()
+        while self._loans.is_awaited(items):
+            # The question itself may wait behind what did not go at once.
+            poll.register(connection.sock, select.POLLIN | (select.POLLOUT if connection.queued else 0))
+            events = poll.poll(1e3 * AWAITED)
+            if deadline.expired:
+                self._loans.give_up()
+            elif events:
+                connection.flush()
+                self._hear()
+
+    def _hear(self) -> None:
+        deliver = self._deliver
+        for message in self._connection.receive(self._scratch, keep=True):
+            if type(message) is m.Loan:
+                self._loans.add(message)
+            elif type(message) is m.Recall and message.what & m.RECALL_LOANS:
+                self._loans.repay()
+            else:
+                deliver(message)
+
+    def _tell_of_loans(self) -> None:
+        said = self._loans.said
+        if said:
+            self._loans.said = []
+            for message in said:
+                self._connection.send(message)
 
     def _set_interest(self) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._connection.queued else 0)

@@ -35,6 +35,11 @@ from groupqueue.system.unsynced import SyncError
 
 HOUSEKEEPING = 2.0
 RETRY_SYNC = 0.25
+CHECK_LATE = 0.005
+"""Seconds between two turns of checking what was not checked when it came, most of which is gone by then."""
+CHECK_BYTES = 1024 * 1024
+"""In a turn, which takes a quarter of a millisecond."""
+CHECK_AT_END = 256 * 1024 * 1024
 
 OVERTAKES = {m.Want, m.Taken, m.Return}
 """What gets say does not wait behind our own puts for room on the disk: gets are what makes room there."""
@@ -68,6 +73,7 @@ class Leader:
         self._deliver = deliver
         self._log = log
         self._housekeeping_at = now() + HOUSEKEEPING
+        self._check_at = 0.0
         self.is_serving = False
         self._settle_at = 0.0
         self._trouble = ""
@@ -145,6 +151,10 @@ class Leader:
             due = min(due, self._broker.deadline)
         if self._local_backlog:
             due = min(due, self._retry_at)
+        if self._journal.unchecked:
+            if not self._check_at:
+                self._check_at = now() + CHECK_LATE
+            due = min(due, self._check_at)
         return due
 
     def on_timer(self) -> None:
@@ -161,6 +171,8 @@ class Leader:
             self._retry_local(time)
         if time >= self._guests.due:
             self._guests.on_timer(time)
+        if self._check_at and time >= self._check_at:
+            self._check_at = time + CHECK_LATE if self._journal.check_late(CHECK_BYTES) else 0.0
         if time >= self._housekeeping_at:
             self._housekeeping_at = time + HOUSEKEEPING
             self._keep_house(time)
@@ -199,6 +211,7 @@ class Leader:
             return
         self._local = None
         self._departed.part(self._session.member)
+        self._journal.check_late(CHECK_AT_END)
         self._journal.tidy()
         self.finish()
 
@@ -236,7 +249,7 @@ class Leader:
 
     def _keep_house(self, time: float) -> None:
         self._check_paths()
-        self._broker.advance_all()
+        self._broker.keep_house()
         self._journal.tidy()
         for member in self._cursors.members():
             if member not in self._guests.members and member not in self._departed and member != self._session.member:

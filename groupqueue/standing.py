@@ -134,6 +134,8 @@ class Standing:
                 self._follower.say(messages)
             except Closed:
                 self.become_candidate()
+            except WireError as error:
+                self._leave(error)
 
     def finish(self) -> None:
         """Ends a step: a leader decides, and sends what was decided."""
@@ -180,11 +182,7 @@ class Standing:
             self.become_candidate()
             self._campaign()
         except WireError as error:
-            self._log(
-                logging.ERROR, f"the leader, process {self.session.leader_pid}, does not speak our protocol: {error}"
-            )
-            self.become_candidate()
-            self._retry.refused()
+            self._leave(error)
         if self.session.refusal:
             refusal, self.session.refusal = self.session.refusal, ""
             self._log(logging.ERROR, refusal)
@@ -192,6 +190,12 @@ class Standing:
             self._retry.refused()
         elif self.session.misplaced:
             self._rejoin(keep=False)
+
+    def _leave(self, error: WireError) -> None:
+        """The leader says what cannot be understood."""
+        self._log(logging.ERROR, f"the leader, process {self.session.leader_pid}, does not speak our protocol: {error}")
+        self.become_candidate()
+        self._retry.refused()
 
     def _receive(self, message: m.Message) -> None:
         """Hands a message to the session, or keeps it while a decoder, which is foreign code, takes long."""
@@ -268,7 +272,7 @@ class Standing:
         self.wakeup.set()
 
     def _become_follower(self, connection: Connection) -> None:
-        self._follower = Follower(connection, self.selector, self._on_connection, self._receive)
+        self._follower = Follower(connection, self.selector, self._on_connection, self._receive, self.paths.journal)
         with self.inbox_lock:
             hello = self.session.hello()
         self.role = Role.FOLLOWER

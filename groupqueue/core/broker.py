@@ -23,6 +23,7 @@ from groupqueue.core.draining import Draining
 from groupqueue.core.effects import Effects
 from groupqueue.core.entries import Entries
 from groupqueue.core.granting import Granting
+from groupqueue.core.lending import Lending
 from groupqueue.core.operators import Operators
 from groupqueue.core.peer import Peer
 from groupqueue.core.ports import CursorsPort, JournalPort
@@ -54,7 +55,8 @@ class Broker:
         recalls = self._recalls = Recalls(state, peers, cursors, progress, effects)
         replies = self._replies = Replies(state, journal, peers, cursors, recorder, effects)
         self._departures = Departures(state, recorder, progress, replies)
-        self._accepting = Accepting(state, journal, effects)
+        self._lending = Lending(journal, effects)
+        self._accepting = Accepting(state, journal, self._lending, effects)
         sealing = self._sealing = Sealing(state, peers, recalls, effects)
         self._granting = Granting(state, journal, recorder, progress, recalls, sealing, entries, effects)
         self._credit = Credit(maxsize, state, peers, cursors, progress, recalls, effects)
@@ -70,6 +72,9 @@ class Broker:
     def _who_hears_what(self) -> dict[type[Any], Callable[[Peer, Any, float], None]]:
         return {
             m.Items: self._accepting.on_items,
+            m.Placed: self._accepting.on_placed,
+            m.Borrow: self._lending.on_borrow,
+            m.Repaid: self._lending.on_repaid,
             m.Want: self._granting.on_want,
             m.Return: self._granting.on_return,
             m.Taken: self._progress.on_taken,
@@ -138,6 +143,7 @@ class Broker:
         peer = self.peers.pop(member, None)
         if peer is not None:
             self.effects.forget(peer)
+            self._lending.forget(peer)
         self._granting.forget(member)
         self._credit.forget(member)
         self._recalls.forget(member)
@@ -178,6 +184,7 @@ class Broker:
         """What is to be sent now that the step is over. Everything in it is in the journal, synced where promised."""
         return self.effects.finish()
 
-    def advance_all(self) -> None:
-        """Takes over what every cursor tells, so that what was taken takes no more room."""
+    def keep_house(self) -> None:
+        """Now and then: what was taken takes no more room, and what was lent and is not used is asked back."""
         self._progress.advance_all()
+        self._lending.recall_idle()

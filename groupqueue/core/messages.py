@@ -23,11 +23,18 @@ DURABLE = 2
 
 RECALL_ITEMS = 1
 RECALL_CREDIT = 2
+RECALL_LOANS = 4
 
 REPLY_VALUE = 0
 REPLY_EXCEPTION = 1
 REPLY_TEXT = 2
 REPLY_LOST = 3
+
+NO_CHECK = 1 << 32
+"""In the place of a check: it is not made yet."""
+
+LARGEST_PLACED = 8 * 1024 * 1024
+"""Bytes of a record whose body its producer writes to the journal; a larger one goes through the socket."""
 
 MOST = 1 << 62
 """Whatever is counted stays below: far more than anybody counts, and with room above for those who count on."""
@@ -56,6 +63,31 @@ class Items(NamedTuple):
     max_attempts: int
     check: int
     body: Sequence[Buffer]
+
+
+class Placed(NamedTuple):
+    """As Items, but the body, `length` bytes, stands in the loan of this number: in the record at `offset`."""
+
+    first_seq: int
+    count: int  # type: ignore[assignment]
+    flags: int
+    max_attempts: int
+    check: int
+    number: int
+    offset: int
+    length: int
+
+
+class Borrow(NamedTuple):
+    """The member wants a segment to write large bodies to, the next of them in a record of `size` bytes."""
+
+    size: int
+
+
+class Repaid(NamedTuple):
+    """The member will write no more to the loan of this number."""
+
+    number: int
 
 
 class Want(NamedTuple):
@@ -217,7 +249,8 @@ class Nothing(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Others wait: return the items that have not been taken (`what` & 1), the credit that is not in use (2)."""
+    """Return the items that have not been taken (`what` & 1), the credit that is not in use (2), for others wait; the
+    loans (4), for they have not been used lately."""
 
     what: int
 
@@ -234,6 +267,13 @@ class Credit(NamedTuple):
     """Room for `count` more items."""
 
     count: int  # type: ignore[assignment]
+
+
+class Loan(NamedTuple):
+    """The member may write to the segment of this number, which has `size` bytes; 0, 0: there is no room for one."""
+
+    number: int
+    size: int
 
 
 class Withdrawn(NamedTuple):
@@ -285,4 +325,8 @@ Message = (
     | Result
     | Shutdown
     | Sealed
+    | Borrow
+    | Placed
+    | Repaid
+    | Loan
 )

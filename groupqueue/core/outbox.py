@@ -27,6 +27,10 @@ COPIED = 16 * 1024
 """Bytes: shorter pieces are joined, longer ones leave from where they are."""
 
 
+LARGE = 64 * 1024
+"""Bytes: the check of such items costs more than all the rest, and is not made if it can be made later."""
+
+
 Payload = bytes | tuple[bytes, ...]
 """An item as it travels, a large one in pieces."""
 
@@ -48,6 +52,21 @@ class Verdict(NamedTuple):
 
 Entry = bytes | tuple[Payload, "Call | None"]
 """An item as it was put: bytes in the commonest case, else its payload, and the call of who waits for its reply."""
+
+
+def check_of(items: m.Items) -> int:
+    """The batch's check, made now if there is none."""
+    check = items.check
+    if check < m.NO_CHECK:
+        return check
+    check = 0
+    for part in items.body:
+        check = crc32(part, check)
+    return check
+
+
+def checked(items: m.Items) -> m.Items:
+    return items if items.check < m.NO_CHECK else m.Items(*items[:4], check_of(items), items.body)
 
 
 class Outbox:
@@ -178,18 +197,12 @@ class Outbox:
     def _batch(self, sizes: Sequence[int], size: int, pieces: Sequence[bytes], wants_reply: bool) -> m.Items:
         count = len(sizes)
         table = struct.pack(f"<{count}I", *sizes)
-        body: tuple[bytes, ...]
-        if len(pieces) == 1 or size > COPIED * len(pieces):
-            body = (table, *pieces)
-            check = 0
-            for part in body:
-                check = crc32(part, check)
-        else:
-            whole = table + b"".join(pieces)
-            body = (whole,)
-            check = crc32(whole)
+        is_long = len(pieces) == 1 or size > COPIED * len(pieces)
+        body = (table, *pieces) if is_long else (table + b"".join(pieces),)
         flags = self._flags | (m.WANTS_REPLY if wants_reply else 0)
-        return m.Items(self.last_seq + 1, count, flags, self._max_attempts, check, body)
+        items = m.Items(self.last_seq + 1, count, flags, self._max_attempts, m.NO_CHECK, body)
+        # What must be on the disk has its check there from the first.
+        return items if size >= LARGE * count and not flags & m.DURABLE else checked(items)
 
     def cut_verdicts(self) -> None:
         """Numbers what has been said of held items."""

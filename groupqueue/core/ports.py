@@ -21,6 +21,22 @@ class JournalPort(Protocol):
     def append_data(self, kind: Kind, words: Sequence[int], parts: Sequence[Buffer], length: int, check: int) -> Any:
         """Keeps an ITEMS or REPLY record and returns where its body is; NoRoom if it does not fit now."""
 
+    def lend(self, size: int) -> Any:
+        """A segment, with a `number` and a `size` in bytes, to which somebody else may write bodies of records, at
+        least one of `size` bytes; None if there is no room to spare for one.
+        """
+
+    def placed(self, loan: Any, offset: int, length: int) -> memoryview | None:
+        """The body of the loan's next ITEMS record, if it is one that begins there and has so many bytes."""
+
+    def append_placed(self, loan: Any, words: Sequence[int], length: int, check: int | None) -> Any:
+        """Keeps that record and returns where its body is; NoRoom as `append_data`. Without a check it is checked some
+        time later.
+        """
+
+    def end_loan(self, loan: Any, *, is_back: bool) -> None:
+        """No more is placed in it. Unless it is back, its borrower may still write to it."""
+
     def append(self, kind: Kind, words: Sequence[int], body: bytes = b"") -> None:
         """Keeps a ledger record."""
 

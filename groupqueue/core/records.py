@@ -9,6 +9,10 @@ A segment is a file: a header of 64 bytes, then records. A record is
 `check` covers the rest of the header, the words, and, as its seed, the segment's number and the record's offset: the
 old bytes of a recycled segment, and a journal that somebody queued as an item, never look like records of this one.
 A record that was not written whole fails one of its two checks; at the end of a segment that is an ordinary input.
+
+A large body may be checked late: its head is written when the body is whole, and says so in the highest bits of the
+kind. `check` then leaves out these bits and `body check`, in whose place a number of the machine's boot stands. One
+store of eight bytes, which no page boundary cuts, puts the check there.
 """
 
 from __future__ import annotations
@@ -38,6 +42,12 @@ MOST_NUMBERS = 1 << 63
 """Of segments: an epoch, which a pid's 31 bits are enough for, and a counter of 32."""
 _AFTER_CHECK = struct.Struct("<IQIHHQ")
 _CHECK = struct.Struct("<I")
+_LATE = struct.Struct("<IHH")
+_LATE_AT = 16
+_UNCHECKED = 0x8000
+_CHECKED_LATE = 0x4000
+_KIND = 0x3FFF
+LATE_SIZE = _LATE.size
 
 
 class Kind(enum.IntEnum):
@@ -63,11 +73,22 @@ class Kind(enum.IntEnum):
     BEGUN = 18  # number of an items segment
 
 
+ITEMS_WORDS = 7
+"""Of an ITEMS record."""
+
+
 class SegmentKind(enum.IntEnum):
-    """`ITEMS` segments hold what was put and answered, `LEDGER` segments what became of it."""
+    """`ITEMS` segments hold what was put and answered, `LEDGER` segments what became of it.
+
+    `LENT` ones hold what was put by the one producer who was to write the bodies there itself.
+    """
 
     ITEMS = 1
     LEDGER = 2
+    LENT = 3
+
+
+_SEGMENT_KINDS = frozenset(SegmentKind)
 
 
 class FormatError(ValueError):
@@ -90,6 +111,7 @@ class Record(NamedTuple):
     offset: int
     end: int
     epoch: int
+    is_unchecked: bool = False
 
 
 class Damage(NamedTuple):
@@ -114,7 +136,7 @@ def unpack_segment_header(data: bytes | memoryview) -> SegmentHeader | None:
         return None
     if version != VERSION:
         raise FormatError(f"journal version {version}, this groupqueue reads version {VERSION}")
-    if kind not in (SegmentKind.ITEMS, SegmentKind.LEDGER) or number >= MOST_NUMBERS:
+    if kind not in _SEGMENT_KINDS or number >= MOST_NUMBERS:
         return None
     return SegmentHeader(SegmentKind(kind), number, generation, journal)
 
@@ -160,30 +182,71 @@ def pack_head(
     return _CHECK.pack(crc32(plain, crc32(_SEED.pack(segment, offset)))) + plain
 
 
-def read_record(data: memoryview, offset: int, segment: int, verify_body: bool = True) -> Record | None:
-    """The record at an offset; None if there is no whole record."""
+def pack_unchecked_head(
+    kind: int, words: Sequence[int], body_length: int, boot: int, epoch: int, segment: int, offset: int
+) -> bytes:
+    """As pack_head, of a record whose body is whole and will be checked later; `boot` is as for read_record."""
+    tail = struct.pack(f"<{len(words)}Q", *words)
+    plain = _AFTER_CHECK.pack(MAGIC, body_length, 0, kind, len(words), epoch) + tail
+    check = crc32(plain, crc32(_SEED.pack(segment, offset)))
+    return HEADER.pack(check, MAGIC, body_length, boot, kind | _UNCHECKED, len(words), epoch) + tail
+
+
+def pack_late_check(kind: int, words: int, body_check: int) -> bytes:
+    """What is to stand at `late_check_at` in the head of such a record."""
+    return _LATE.pack(body_check, kind | _CHECKED_LATE, words)
+
+
+def late_check_at(offset: int) -> int:
+    """Where that is: a multiple of 8, so one store."""
+    return offset + _LATE_AT
+
+
+def read_record(
+    data: memoryview, offset: int, segment: int, verify_body: bool = True, *, boot: int = 0
+) -> Record | None:
+    """The record at an offset; None if there is no whole record.
+
+    `boot`: a number other than 0 for the time since the machine was started. A body that was never checked is believed
+    in the same one: it was whole, and what dies with less than the machine leaves it so.
+    """
     if offset + HEADER.size > len(data):
         return None
     check, magic, length, body_check, kind, count, epoch = HEADER.unpack_from(data, offset)
     body_at = offset + HEADER.size + 8 * count
     if magic != MAGIC or body_at > len(data) or length > len(data) - body_at:
         return None
-    if crc32(data[offset + 4 : body_at], crc32(_SEED.pack(segment, offset))) != check:
+    seed = crc32(_SEED.pack(segment, offset))
+    late = kind & ~_KIND
+    if late:
+        if late not in (_UNCHECKED, _CHECKED_LATE):
+            return None
+        kind &= _KIND
+        found = crc32(
+            data[offset + HEADER.size : body_at], crc32(_AFTER_CHECK.pack(magic, length, 0, kind, count, epoch), seed)
+        )
+    else:
+        found = crc32(data[offset + 4 : body_at], seed)
+    if found != check:
         return None
     body = data[body_at : body_at + length]
-    if verify_body and crc32(body) != body_check:
+    is_unchecked = late == _UNCHECKED
+    if is_unchecked:
+        if not boot or body_check != boot:
+            return None
+    elif verify_body and crc32(body) != body_check:
         return None
     words = struct.unpack_from(f"<{count}Q", data, offset + HEADER.size)
-    return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch)
+    return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch, is_unchecked)
 
 
-def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
+def read_records(data: memoryview, segment: int, boot: int = 0) -> Iterator[Record | Damage]:
     """The records of a segment in order, with what is damaged between them. A torn tail just ends them."""
     offset = SEGMENT_HEADER_SIZE
     while True:
-        record = read_record(data, offset, segment)
+        record = read_record(data, offset, segment, boot=boot)
         if record is None:
-            following = _next_record(data, offset + 8, segment)
+            following = _next_record(data, offset + 8, segment, boot)
             if following is None:
                 return
             yield Damage(offset, following)
@@ -193,14 +256,14 @@ def read_records(data: memoryview, segment: int) -> Iterator[Record | Damage]:
             offset = record.end
 
 
-def _next_record(data: memoryview, offset: int, segment: int) -> int | None:
+def _next_record(data: memoryview, offset: int, segment: int, boot: int) -> int | None:
     # In copies of pieces: `mmap.find` reads beyond the mapping, and crashes, in some interpreters (CPython 3.11.2).
     for start in range(offset + 4, len(data), _PIECE):
         piece = bytes(data[start : start + _PIECE + len(_MAGIC_BYTES) - 1])
         found = piece.find(_MAGIC_BYTES)
         while found >= 0:
             at = start + found - 4
-            if at % 8 == 0 and read_record(data, at, segment) is not None:
+            if at % 8 == 0 and read_record(data, at, segment, boot=boot) is not None:
                 return at
             found = piece.find(_MAGIC_BYTES, found + 1)
     return None

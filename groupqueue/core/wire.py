@@ -23,7 +23,7 @@ MAX_BODY = 1 << 40
 KINDS: tuple[type[Any], ...] = (
     m.Hello, m.Items, m.Want, m.Return, m.Taken, m.Done, m.Answer, m.Fail, m.Requeue, m.Withdraw, m.Heard,
     m.WantCredit, m.ReturnCredit, m.Request, m.Bye, m.Welcome, m.Refused, m.Ack, m.Settled, m.Grant, m.Nothing,
-    m.Recall, m.Reply, m.Credit, m.Withdrawn, m.Result, m.Shutdown, m.Sealed,
+    m.Recall, m.Reply, m.Credit, m.Withdrawn, m.Result, m.Shutdown, m.Sealed, m.Borrow, m.Placed, m.Repaid, m.Loan,
 )  # fmt: skip
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 _HAS_BODY = tuple(bool(kind._fields) and kind._fields[-1] == "body" for kind in KINDS)
@@ -36,6 +36,7 @@ _TEXTS = frozenset(("mode", "do"))
 _MAX_JSON = 64 * 1024
 _GRANT = _NUMBER[m.Grant]
 _ITEMS = _NUMBER[m.Items]
+_PLACED = _NUMBER[m.Placed]
 _ENTRY_WORDS = 6
 _LONG = 64 * 1024
 _KEPT = 4 * 1024 * 1024
@@ -90,9 +91,8 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
     if kind == _ITEMS:
         first_seq, count, flags, max_attempts, check = values
         items = m.Items(first_seq, count, flags, max_attempts, check, (body,))
-        check_sizes(items.count, body)
-        if first_seq + count > m.MOST:
-            raise WireError(f"a batch of {count} items from {first_seq} on, further than anybody counts")
+        check_sizes(count, body)
+        _check_count(first_seq, count)
         return items
     if _HAS_BODY[kind]:
         message = KINDS[kind](*values, body)
@@ -101,7 +101,14 @@ def decode(kind: int, values: tuple[int, ...], body: memoryview) -> m.Message:
         return message  # type: ignore[no-any-return]
     if len(body):
         raise WireError(f"{KINDS[kind].__name__} frame with {len(body)} bytes of body")
+    if kind == _PLACED:
+        _check_count(values[0], values[1])
     return KINDS[kind](*values)  # type: ignore[no-any-return]
+
+
+def _check_count(first_seq: int, count: int) -> None:
+    if not count or first_seq + count > m.MOST:
+        raise WireError(f"a batch of {count} items from {first_seq} on, none or further than anybody counts")
 
 
 def _check_body(message: m.Hello | m.Done | m.Request) -> None:

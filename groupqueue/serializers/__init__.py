@@ -96,6 +96,7 @@ class DefaultSerializer:
                 return byvalue.dumps(obj, None)
         else:
             self.expects_large = True
+            _keep_pages()
             if type(obj) not in _PLAIN and _mentions_main(data):
                 return byvalue.dumps(obj, None)
         if _is_made_otherwise(obj):
@@ -116,6 +117,16 @@ class DefaultSerializer:
         if any(len(piece) < _LONGEST_FRAME and piece.find(_MAIN) >= 0 for piece in pieces) or _is_made_otherwise(obj):
             return byvalue.dumps(obj, None)
         return tuple(pieces)
+
+
+@lru_cache(None)
+def _keep_pages() -> None:
+    """Once: has malloc keep some freed memory for what is large, whose fresh pages would cost more than its copy.
+
+    (glibc's takes the size of what is freed as the size of what comes and goes; `mallopt(3)`, M_TRIM_THRESHOLD. None of
+    this block is touched.)
+    """
+    bytes(16 * 1024 * 1024)
 
 
 def _is_made_otherwise(obj: Any) -> bool:

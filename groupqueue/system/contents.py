@@ -17,6 +17,7 @@ from groupqueue.core import records
 from groupqueue.core.messages import DURABLE
 from groupqueue.core.records import Damage, Kind, Record
 from groupqueue.core.sense import is_possible_data
+from groupqueue.system.boot import boot_number
 from groupqueue.system.segments import Location, Segment
 
 
@@ -48,9 +49,10 @@ class Found(NamedTuple):
 
 
 class Contents:
-    """See the module. `note` is told of the damage that is found in a segment."""
+    """See the module. `note` is told of the damage that is found in a segment; `unchecked` is what is to be checked."""
 
     def __init__(self, note: Callable[[Segment, Damage], None]) -> None:
+        self.unchecked: set[Location] = set()
         self._note = note
         self._batches: list[Found] = []
         self._replies: list[Found] = []
@@ -58,7 +60,7 @@ class Contents:
     def read(self, segment: Segment) -> None:
         """All that is in the segment, its tail, and whether something in it is durable."""
         lost_some = False
-        for record in records.read_records(segment.view(), segment.number):
+        for record in records.read_records(segment.view(), segment.number, boot_number()):
             if isinstance(record, Record) and not is_possible_data(record):
                 record = Damage(record.offset, record.end)
             if isinstance(record, Damage):
@@ -69,6 +71,8 @@ class Contents:
                 segment.tail = record.end
             length = len(record.body)
             found = Found(record.words, length, Location(segment, record.end - (-length & 7) - length, length))
+            if record.is_unchecked:
+                self.unchecked.add(found.location)
             if record.kind == Kind.REPLY:
                 self._replies.append(found)
             elif not lost_some or not record.words[4] & DURABLE:

@@ -21,6 +21,12 @@ def allocate(fd: int, size: int) -> None:
         done += os.pwrite(fd, zeros[: size - done], done)
 
 
+def has_plenty(path: str, size: int) -> bool:
+    """Whether so many bytes more are little beside what is free there."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize > 16 * size
+
+
 def is_full(error: OSError) -> bool:
     """Whether the file may not grow: the disk is full, or this user's share of it, or what one process may write."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,14 +1,16 @@
 """
 The items segments: what was put and what was answered, until it is of no more use.
 
-One of them is active and takes what comes. A segment in which nothing is of use any more is written over, kept as a
-spare, or removed; what it alone could tell, the last seq of each producer in it, goes to the ledger before.
+One of them is active and takes what comes; others are lent to producers, who write large bodies there. A segment in
+which nothing is of use any more is written over, kept as a spare, or removed; what it alone could tell, the last seq of
+each producer in it, goes to the ledger before. What somebody else may still write to is only ever removed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 from groupqueue.core import records
 from groupqueue.core.messages import DURABLE, Buffer
@@ -22,12 +24,18 @@ from groupqueue.system.unsynced import Unsynced, told
 
 BASE_SIZE = 512 * 1024
 LARGEST_SIZE = 256 * 1024 * 1024
-SPARE_BYTES = 8 * 1024 * 1024
+SPARE_BYTES = 16 * 1024 * 1024
+LOAN_SIZE = 2 * 1024 * 1024
+LARGEST_LOAN = 4 * 1024 * 1024
+MOST_LENT = 64 * 1024 * 1024
+"""Bytes of all loans together."""
 _MOST_PRODUCERS = 10_000
 
 
 class ItemSegments:
-    """See the module. `used` are the segments that hold something, by number; `spares` those that wait for use."""
+    """See the module. `used` are the segments that hold something, by number; `spares` those that wait for use.
+    `unchecked`: bodies whose check is to be made up for.
+    """
 
     def __init__(self, path: str, unsynced: Unsynced, ledger: Ledger) -> None:
         self.used: dict[int, Segment] = {}
@@ -40,14 +48,20 @@ class ItemSegments:
         self._number = 0
         self._state = State()
         self._active: Segment | None = None
+        self._lent: set[Segment] = set()
+        self._lends = True
+        self.unchecked: dict[Location, None] = {}
 
-    def adopt(self, journal: int, epoch: int, state: State, used: dict[int, Segment]) -> None:
+    def adopt(
+        self, journal: int, epoch: int, state: State, used: dict[int, Segment], unchecked: Iterable[Location]
+    ) -> None:
         """Takes over what earlier leaders left, and removes what they were in the midst of making."""
         self._journal = journal
         self._epoch = epoch
         self._number = first_number(epoch)
         self._state = state
         self.used = used
+        self.unchecked.update(dict.fromkeys(unchecked))
         for name in os.listdir(self._path):
             path = os.path.join(self._path, name)
             if name.startswith("spare-"):
@@ -72,7 +86,8 @@ class ItemSegments:
                 settling.settle_in_place({body.location.segment for body in bodies})
                 return
             try:
-                places = settling.copy(bodies, self._start(copied, self._number), self._epoch)
+                self._start(copied, self._number, SegmentKind.ITEMS)
+                places = settling.copy(bodies, copied, self._epoch)
                 copied.note_syncing()
                 disk.sync_file(copied.fd)
                 disk.sync_folder(self._path)
@@ -82,6 +97,7 @@ class ItemSegments:
                 self._active = None
                 copied.remove()
                 raise
+        self._active = copied
         settling.move(bodies, places)
 
     def begin(self) -> None:
@@ -89,7 +105,7 @@ class ItemSegments:
         for segment in sorted(self.used.values(), key=lambda found: found.number):
             if not segment.live:
                 self._recycle(segment)
-            elif not segment.damaged and not segment.suspect:
+            elif not segment.damaged and not segment.suspect and not segment.lent:
                 self._active = segment
 
     def append_data(
@@ -127,8 +143,86 @@ class ItemSegments:
     def release(self, location: Location) -> None:
         segment = location.segment
         segment.live -= 1
-        if not segment.live and segment is not self._active:
+        if self.unchecked:
+            self.unchecked.pop(location, None)
+        if not segment.live and segment is not self._active and segment not in self._lent:
             self._recycle(segment)
+
+    # Loans
+
+    def lend(self, size: int) -> Segment | None:
+        needed = size + records.SEGMENT_HEADER_SIZE
+        least = max(needed, min(8 * needed, LARGEST_LOAN), LOAN_SIZE)
+        if not self._lends or sum(segment.size for segment in self._lent) + least > MOST_LENT:
+            return None
+        self._number += 1
+        segment = next((spare for spare in self.spares if spare.size >= needed and spare.size >= LOAN_SIZE), None)
+        if segment is not None:
+            self.spares.remove(segment)
+        elif not disk.has_plenty(self._path, least):
+            return None
+        else:
+            try:
+                segment = Segment.create(self._new_path(self._number), -(-least // 65536) * 65536, self._number)
+            except NoRoom:
+                return None
+        self._start(segment, self._number, SegmentKind.LENT)
+        self._lent.add(segment)
+        self._note_begin(segment)
+        return segment
+
+    def placed(self, loan: Segment, offset: int, length: int) -> memoryview | None:
+        start = offset + records.HEADER.size + 8 * records.ITEMS_WORDS
+        if offset != loan.tail or length > loan.size - start:
+            return None
+        return loan.view()[start : start + length]
+
+    def append_placed(self, loan: Segment, words: Sequence[int], length: int, check: int | None) -> Location:
+        self._ledger.reserve()
+        try:
+            start = loan.append_head(Kind.ITEMS, words, length, check, self._epoch)
+        except OSError as error:
+            if not disk.is_full(error):
+                raise
+            return self._append_copy(loan, words, length, check)
+        loan.live += 1
+        loan.producers[words[0]] = words[2] + words[3] - 1
+        location = Location(loan, start, length)
+        if check is None:
+            self.unchecked[location] = None
+        return location
+
+    def _append_copy(self, loan: Segment, words: Sequence[int], length: int, check: int | None) -> Location:
+        """Where others may write and this process may not (ulimit -f), as in all that follows there. No more loans."""
+        self._lends = False
+        start = loan.tail + records.HEADER.size + 8 * len(words)
+        body = loan.view()[start : start + length]
+        location = self.append_data(Kind.ITEMS, words, [body], length, crc32(body) if check is None else check)
+        loan.tail += records.record_size(len(words), length)
+        return location
+
+    def end_loan(self, loan: Segment, *, is_back: bool) -> None:
+        self._lent.discard(loan)
+        if is_back:
+            loan.lent = False
+        if not loan.live:
+            self._recycle(loan)
+
+    def check_late(self, most: int) -> bool:
+        """Makes up for checks, of about so many bytes in all; False if there are none left to make."""
+        unchecked = self.unchecked
+        while unchecked and most > 0:
+            location = next(iter(unchecked))
+            del unchecked[location]
+            try:
+                location.segment.check_late(Kind.ITEMS, records.ITEMS_WORDS, location.start, location.length)
+            except OSError as error:
+                if not disk.is_full(error):
+                    raise
+            most -= location.length
+        return bool(unchecked)
+
+    # Segments
 
     def tidy(self) -> None:
         """Gives room back that the group has not needed lately."""
@@ -164,24 +258,27 @@ class ItemSegments:
         return self._begin_segment(segment, number)
 
     def _begin_segment(self, segment: Segment, number: int) -> Segment:
-        """From here on it is missed if it is not there: noted once it is, and before anything is in it."""
-        self._start(segment, number)
-        self._state.segments.add(number)
-        self._ledger.append(Kind.BEGUN, (number,))
+        self._start(segment, number, SegmentKind.ITEMS)
+        self._active = segment
+        self._note_begin(segment)
         return segment
 
-    def _start(self, segment: Segment, number: int) -> Segment:
+    def _start(self, segment: Segment, number: int, kind: SegmentKind) -> Segment:
         name = f"items-{number:016x}"
-        segment.restart(SegmentHeader(SegmentKind.ITEMS, number, self._epoch, self._journal))
+        segment.restart(SegmentHeader(kind, number, self._epoch, self._journal))
         if segment.name != name:
             segment.rename(name)
             self._unsynced.names = True
         self.used[number] = segment
-        self._active = segment
         return segment
 
+    def _note_begin(self, segment: Segment) -> None:
+        """From here on it is missed if it is not there: noted once it is, and before anything is in it."""
+        self._state.segments.add(segment.number)
+        self._ledger.append(Kind.BEGUN, (segment.number,))
+
     def _allocate(self, needed: int, number: int) -> Segment:
-        path = os.path.join(self._path, f"new-{number:016x}")
+        path = self._new_path(number)
         least = -(-needed // 65536) * 65536
         several = min(4 * least, SPARE_BYTES) if needed > BASE_SIZE else 0
         size = max(BASE_SIZE, several, min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4)))
@@ -197,6 +294,9 @@ class ItemSegments:
                 else:
                     size //= 2
 
+    def _new_path(self, number: int) -> str:
+        return os.path.join(self._path, f"new-{number:016x}")
+
     def _recycle(self, segment: Segment) -> None:
         """Requires that nothing in the segment is of use."""
         self._note_end(segment)
@@ -204,7 +304,7 @@ class ItemSegments:
         self.used.pop(segment.number, None)
         if segment.damaged:
             segment.set_aside()
-        elif not segment.suspect and segment.size + self._spare_bytes() <= SPARE_BYTES:
+        elif not (segment.suspect or segment.lent) and segment.size + self._spare_bytes() <= SPARE_BYTES:
             self.spares.append(segment)
             segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch, self._journal))
             segment.rename(f"spare-{segment.number:016x}")

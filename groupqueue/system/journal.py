@@ -33,6 +33,12 @@ class Journal:
         self.append = self._ledger.append
         self.append_data = self._items.append_data
         self.release = self._items.release
+        self.lend = self._items.lend
+        self.placed = self._items.placed
+        self.append_placed = self._items.append_placed
+        self.end_loan = self._items.end_loan
+        self.check_late = self._items.check_late
+        self.unchecked = self._items.unchecked
         self.sync = self._unsynced.sync
 
     def recover(self, read_only: bool = False) -> State:
@@ -91,7 +97,7 @@ class Journal:
                 segment.set_aside()
             # What is copied here from another group says by this that it is not of this one.
             self._number = self._found.journal or int.from_bytes(os.urandom(8), "little") | 1
-            self._items.adopt(self._number, epoch, self.state, self._found.items)
+            self._items.adopt(self._number, epoch, self.state, self._found.items, self._found.unchecked)
 
     def read(self, location: Location) -> memoryview:
         return location.segment.view()[location.start : location.start + location.length]

@@ -21,7 +21,7 @@ from groupqueue.core.sense import contradicts, is_possible_entry
 from groupqueue.core.state import State
 from groupqueue.exceptions import GroupVersionError
 from groupqueue.system.contents import Contents
-from groupqueue.system.segments import Segment
+from groupqueue.system.segments import Location, Segment
 
 _PREFIXES = ("items-", "ledger-", "new-", "spare-")
 
@@ -29,9 +29,9 @@ _PREFIXES = ("items-", "ledger-", "new-", "spare-")
 class Recovery:
     """
     See the module. What `read` finds: `items` by number, the `ledger` that counts and the `other`, the `unreadable`
-    ledgers; `foreign` segments of another journal, `surplus` ones, and what is `irregular`, no file; the `last_number`
-    of any segment, the number of this `journal` (0 if none is told), in `notes` what was damaged, and `has_losses` if
-    the ledger names what is not there.
+    ledgers; the `unchecked` bodies that are of use; `foreign` segments of another journal, `surplus` ones, and what is
+    `irregular`, no file; the `last_number` of any segment, the number of this `journal` (0 if none is told), in `notes`
+    what was damaged, and `has_losses` if the ledger names what is not there.
     """
 
     def __init__(self, path: str, group: str) -> None:
@@ -45,6 +45,7 @@ class Recovery:
         self._found: list[tuple[Segment, SegmentHeader | None]] = []
         self.journal = 0
         self.last_number = 0
+        self.unchecked: set[Location] = set()
         self.has_losses = False
         self.notes: list[str] = []
         self._path = path
@@ -79,6 +80,7 @@ class Recovery:
         rebuild.settle()
         self._replay(rebuild, later)
         state = rebuild.finish()
+        self.unchecked = contents.unchecked & {batch.location for batch in state.batches.values()}
         if not (read_only and self._is_written()):
             self._note_missing(state, rebuild.unseen.total)
         if not read_only:
@@ -230,11 +232,12 @@ class Recovery:
         if header is not None:
             if self._is_foreign(segment, header):
                 return
-            if header.kind != SegmentKind.ITEMS:
+            if header.kind == SegmentKind.LEDGER:
                 self.surplus.append(segment)
                 self.notes.append(f"{name} is no items segment")
                 return
             segment.number = header.number
+            segment.lent = header.kind == SegmentKind.LENT
         self._found.append((segment, header))
 
     def _read_items(self, contents: Contents) -> None:

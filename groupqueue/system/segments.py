@@ -15,12 +15,14 @@ import mmap
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 from groupqueue.core import records
 from groupqueue.core.messages import Buffer
 from groupqueue.core.ports import NoRoom
-from groupqueue.core.records import SegmentHeader
+from groupqueue.core.records import SegmentHeader, SegmentKind
 from groupqueue.system import disk
+from groupqueue.system.boot import boot_number
 from groupqueue.system.paths import open_private, open_to_look, set_aside
 
 _COUNTER_BITS = 32
@@ -50,11 +52,13 @@ class Segment:
     """See the module. `tail` is where the next record goes, `live` how many of its bodies are of use.
 
     `durable`: something in it must be on the disk before it counts; `synced`: everything before that is there.
-    `suspect`: a sync of it may have failed, so that what is written to it may never reach the disk.
+    `suspect`: a sync of it may have failed, so that what is written to it may never reach the disk. `lent`: somebody
+    else may be writing behind the tail.
     """
 
     __slots__ = (
-        "damaged", "durable", "fd", "live", "map", "number", "path", "producers", "size", "suspect", "synced", "tail",
+        "damaged", "durable", "fd", "lent", "live", "map", "number", "path", "producers", "size", "suspect", "synced",
+        "tail",
     )  # fmt: skip
 
     def __init__(self, path: str, fd: int, size: int, number: int) -> None:
@@ -67,6 +71,7 @@ class Segment:
         self.producers: dict[int, int] = {}
         self.damaged = False
         self.suspect = False
+        self.lent = False
         self.durable = False
         self.synced = records.SEGMENT_HEADER_SIZE
         self.map: mmap.mmap | bytes | None = None
@@ -127,6 +132,30 @@ class Segment:
         self.tail += records.record_size(len(words), length)
         return start
 
+    def append_head(self, kind: int, words: Sequence[int], length: int, check: int | None, epoch: int) -> int:
+        """Makes a body that stands where it belongs that of the record at the tail; returns where it starts.
+
+        Without a check it is checked late, if a body that was not checked can be told from one of another boot.
+        """
+        boot = boot_number()
+        start = self.tail + records.HEADER.size + 8 * len(words)
+        if check is None and boot:
+            head = records.pack_unchecked_head(kind, words, length, boot, epoch, self.number, self.tail)
+        else:
+            if check is None:
+                check = crc32(self.view()[start : start + length])
+            head = records.pack_head(kind, words, length, check, epoch, self.number, self.tail)
+        self.write([head], len(head), self.tail)
+        self.tail += records.record_size(len(words), length)
+        return start
+
+    def check_late(self, kind: int, words: int, start: int, length: int) -> None:
+        """Makes up for the check of a body that was adopted."""
+        check = crc32(self.view()[start : start + length])
+        offset = start - 8 * words - records.HEADER.size
+        late = records.pack_late_check(kind, words, check)
+        self.write([late], len(late), records.late_check_at(offset))
+
     def write_header(self, header: SegmentHeader) -> None:
         self.write([records.pack_segment_header(header)], records.SEGMENT_HEADER_SIZE, 0)
 
@@ -139,6 +168,7 @@ class Segment:
         self.producers = {}
         self.damaged = False
         self.suspect = False
+        self.lent = header.kind == SegmentKind.LENT
         self.durable = False
         self.synced = records.SEGMENT_HEADER_SIZE
 
@@ -175,7 +205,7 @@ class Segment:
         view = self.view()
         at = self.synced
         while at < self.tail:
-            record = records.read_record(view, at, self.number)
+            record = records.read_record(view, at, self.number, boot=boot_number())
             if record is None:
                 return False
             at = record.end

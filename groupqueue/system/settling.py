@@ -18,7 +18,6 @@ from groupqueue.core.state import State
 from groupqueue.system import disk
 from groupqueue.system.segments import Location, Segment
 
-_ITEMS_WORDS = 7
 _REPLY_WORDS = 6
 
 
@@ -85,7 +84,7 @@ def settle_in_place(segments: set[Segment]) -> None:
 
 
 def _words_of(body: Batch | Reply) -> int:
-    return _ITEMS_WORDS if isinstance(body, Batch) else _REPLY_WORDS
+    return records.ITEMS_WORDS if isinstance(body, Batch) else _REPLY_WORDS
 
 
 def _record_of(body: Batch | Reply) -> tuple[Record, int]:

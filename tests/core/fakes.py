@@ -57,6 +57,23 @@ class Place:
         return f"<{self.kind.name} {self.words} {len(self.body)} bytes{' released' if self.released else ''}>"
 
 
+class FakeLoan:
+    """A segment whose bodies its borrower writes: `bodies` by where their records begin."""
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number = number
+        self.size = size
+        self.tail = records.SEGMENT_HEADER_SIZE
+        self.bodies: dict[int, bytes] = {}
+        self.is_back: bool | None = None
+
+    def write(self, *payload: bytes) -> tuple[int, int]:
+        """What a producer does; returns where the record begins, and how long its body is."""
+        body = struct.pack(f"<{len(payload)}I", *map(len, payload)) + b"".join(payload)
+        self.bodies[self.tail] = body
+        return self.tail, len(body)
+
+
 class FakeJournal:
     """
     Implements JournalPort. A segment is a list of `segment_records` data records at most; one in which all are released
@@ -75,6 +92,8 @@ class FakeJournal:
         self.synced = 0
         self.full = False
         self.damaged = False
+        self.loans: list[FakeLoan] = []
+        self.lends = True
         self.error: BaseException | None = None
         self.kill_in: int | None = None
         self.kill_after = False
@@ -98,6 +117,28 @@ class FakeJournal:
             self.segments.append([])
         self._write(kind, words, lambda: self.keep(place))
         return place
+
+    def lend(self, size: int) -> FakeLoan | None:
+        if not self.lends:
+            return None
+        loan = FakeLoan(900 + len(self.loans), 4 * size)
+        self.loans.append(loan)
+        return loan
+
+    def placed(self, loan: FakeLoan, offset: int, length: int) -> memoryview | None:
+        body = loan.bodies.get(offset, b"")
+        return memoryview(body) if offset == loan.tail and len(body) == length else None
+
+    def append_placed(self, loan: FakeLoan, words: Sequence[int], length: int, check: int | None) -> Place:
+        assert loan.is_back is None, "a record is begun in a loan that has ended"
+        body = loan.bodies[loan.tail]
+        place = self.append_data(Kind.ITEMS, words, [body], length, crc32(body) if check is None else check)
+        loan.tail += records.record_size(len(words), length)
+        return place
+
+    def end_loan(self, loan: FakeLoan, *, is_back: bool) -> None:
+        assert loan.is_back is None, "a loan ends twice"
+        loan.is_back = is_back
 
     def keep(self, place: Place) -> None:
         self.segments[-1].append(place)

@@ -245,6 +245,9 @@ def install(arms: Arms) -> None:
     arms.halve("socket:socket.sendmsg", _half_sendmsg)
     # The journal
     arms.wrap(f"{system}.segments:Segment.append", _record, phases=("before", "half", "after"))
+    arms.wrap(f"{system}.segments:Segment.append_head", named("record placed"), phases=("before", "half", "after"))
+    arms.wrap(f"{system}.segments:Segment.check_late", named("late check"))
+    arms.wrap(f"{system}.loans:_Loan.write", named("body placed"), phases=("before", "half", "after"))
     arms.wrap(f"{system}.segments:Segment.write_header", _header, phases=("before", "half", "after"))
     arms.wrap(f"{system}.segments:Segment.create", named("segment create"))
     arms.wrap(f"{system}.disk:allocate", named("segment allocate"))
@@ -281,6 +284,7 @@ def install(arms: Arms) -> None:
     arms.wrap(f"{system}.transport:Connection.send", _frame, phases=("before", "half", "after"))
     arms.wrap("groupqueue.core.session:Session.receive", _frame, phases=("received",), wide=True)
     arms.wrap("groupqueue.guests:Guests._hear", _frame_of_guest, phases=("received",), wide=True)
+    arms.wrap(f"{system}.loans:Loans.add", _frame, phases=("received",), wide=True)
     arms.wrap("groupqueue.leader:Leader._hear_local", _frame, phases=("received",), wide=True)
     # Members and the group
     arms.wrap(f"{system}.membership:Membership.join", named("group joined"))
@@ -339,7 +343,7 @@ def _record(segment: Any, kind: int, *rest: Any) -> str:
 
 
 def _header(segment: Any, header: Any) -> str:
-    return "items header" if header.kind == SegmentKind.ITEMS else "ledger header"
+    return "ledger header" if header.kind == SegmentKind.LEDGER else "items header"
 
 
 def _renamed(segment: Any, name: str) -> str:

@@ -35,7 +35,7 @@ FRAME = ("before", "half", "after", "received")
 AFTER = ("after",)
 
 RECORD = "Segment.append"
-SAID = "Connection.send, Guests._hear, Leader._hear_local, Session.receive"
+SAID = "Connection.send, Guests._hear, Leader._hear_local, Session.receive, Loans.add"
 
 # fmt: off
 _RECORDS = [
@@ -87,6 +87,10 @@ _FRAMES = [
     ("Withdrawn", ("withdraw", "leader"), ("withdraw", "producer"), "FINISH is in the journal; asked again, an item that is nowhere is not withdrawn but cannot come out either"),
     ("Result", ("messages", "leader"), ("messages", "producer"), "the question is unanswered and is asked again"),
     ("Shutdown", ("plain", "leader"), ("plain", "consumer"), "the state is in the journal, and in every Welcome"),
+    ("Borrow", ("large", "producer"), ("large", "leader"), "a wish of this connection only; without an answer the bodies go through the socket"),
+    ("Loan", ("large", "leader"), ("large", "producer"), "nothing is in it, and the next leader removes it"),
+    ("Placed", ("large", "producer"), ("large", "leader"), "the body is nobody's without it; unacknowledged the batch is sent again, whole, and known by its last seq"),
+    ("Repaid", ("large", "producer"), ("large", "leader"), "without it the loan ends with the connection, and is removed and not used again"),
     ("Sealed", ("plain", "consumer"), ("plain", "leader"), "each Welcome of a group that is shut down is answered anew; of a dead producer nothing more comes"),
 ]
 
@@ -97,6 +101,9 @@ POINTS = [
         for kind, home, reader, why in _FRAMES
     ),
     # Files of the journal
+    Point("body placed", "_Loan.write", WRITE, ("large", "producer"), "it stands behind the tail of a segment to which nobody appends: whoever leads next reads no record there"),
+    Point("record placed", "Segment.append_head", WRITE, ("large", "leader"), "the body is whole by then; not whole the head is a torn tail, and its producer, unacknowledged, sends the batch again"),
+    Point("late check", "Segment.check_late", BOTH, ("large", "leader"), "one store of eight bytes: the body is believed for the sake of the boot, or of its check"),
     Point("items header", "Segment.write_header", WRITE, ("rolling", "leader"), "nothing in the segment is of use: an old, a new or a torn header only decide which of its bytes are no records"),
     Point("ledger header", "Segment.write_header", WRITE, ("rolling", "leader"), "an old or torn header does not match the checkpoint under it, so the other ledger counts; a whole one does"),
     Point("segment create", "Segment.create", BOTH, ("rolling", "leader"), "a `new-` file is nobody's and is removed; a ledger without a checkpoint is the other one"),

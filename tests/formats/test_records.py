@@ -256,6 +256,90 @@ def test_what_has_another_mark_is_no_record(monkeypatch: pytest.MonkeyPatch) -> 
     assert read(writer.data) == []
 
 
+# Checked late
+
+BOOT = 0xB007
+LATE = (11, 1, 1, 1, 0, 3, 4242)
+LATE_BODY = struct.pack("<I", 20) + b"written by who put it"[:20]
+
+
+@pytest.fixture
+def late() -> SegmentWriter:
+    """A record whose body was there before its head, between two others."""
+    writer = SegmentWriter(size=640)
+    writer.append(*SAMPLE[2])
+    head = records.pack_unchecked_head(Kind.ITEMS, LATE, len(LATE_BODY), BOOT, 3, NUMBER, writer.tail)
+    writer.data[writer.tail : writer.tail + len(head + LATE_BODY)] = head + LATE_BODY
+    writer.tail += records.record_size(len(LATE), len(LATE_BODY))
+    writer.ends.append(writer.tail)
+    writer.append(*SAMPLE[5])
+    return writer
+
+
+def read_in(writer: SegmentWriter, boot: int) -> list[Record | Damage]:
+    return list(records.read_records(memoryview(writer.data), NUMBER, boot))
+
+
+def check_it(writer: SegmentWriter, body: bytes = LATE_BODY) -> None:
+    at = records.late_check_at(writer.ends[0])
+    assert at % 8 == 0
+    stored = records.pack_late_check(Kind.ITEMS, len(LATE), crc32(body))
+    assert len(stored) == 8
+    writer.data[at : at + 8] = stored
+
+
+def test_an_unchecked_body_is_believed_in_the_same_boot(late: SegmentWriter) -> None:
+    found = read_in(late, BOOT)
+    assert told(found) == [SAMPLE[2], (Kind.ITEMS, LATE, LATE_BODY), SAMPLE[5]]
+    assert [record.is_unchecked for record in found if isinstance(record, Record)] == [False, True, False]
+
+
+@pytest.mark.parametrize("boot", [0, BOOT + 1])
+def test_an_unchecked_body_of_another_boot_or_of_none_that_is_known_is_damage(late: SegmentWriter, boot: int) -> None:
+    assert read_in(late, boot)[1] == Damage(late.ends[0], late.ends[1])
+    assert told(read_in(late, boot)) == [SAMPLE[2], SAMPLE[5]]
+
+
+def test_no_boot_is_not_the_same_as_no_boot(late: SegmentWriter) -> None:
+    at = records.late_check_at(late.ends[0])
+    late.data[at : at + 4] = bytes(4)
+    assert isinstance(read_in(late, 0)[1], Damage)
+
+
+@pytest.mark.parametrize("boot", [0, BOOT, BOOT + 1])
+def test_a_body_that_was_checked_late_is_believed_for_its_check(late: SegmentWriter, boot: int) -> None:
+    check_it(late)
+    found = read_in(late, boot)
+    assert told(found) == [SAMPLE[2], (Kind.ITEMS, LATE, LATE_BODY), SAMPLE[5]]
+    assert not any(record.is_unchecked for record in found if isinstance(record, Record))
+
+
+def test_one_that_was_checked_late_and_has_changed_is_damage(late: SegmentWriter) -> None:
+    check_it(late)
+    late.data[late.ends[1] - 10] ^= 1
+    assert isinstance(read_in(late, BOOT)[1], Damage)
+
+
+@pytest.mark.parametrize("is_checked", [False, True])
+def test_each_bit_of_its_head_is_guarded(late: SegmentWriter, is_checked: bool) -> None:
+    if is_checked:
+        check_it(late)
+    start = late.ends[0]
+    for at in range(start, start + records.HEADER.size + 8 * len(LATE)):
+        for bit in range(8):
+            late.data[at] ^= 1 << bit
+            assert told(read_in(late, BOOT)) == [SAMPLE[2], SAMPLE[5]], (at - start, bit)
+            late.data[at] ^= 1 << bit
+
+
+def test_a_record_of_the_usual_sort_cannot_be_made_one_that_is_believed_unchecked(segment: SegmentWriter) -> None:
+    at = records.late_check_at(records.SEGMENT_HEADER_SIZE)
+    segment.data[at : at + 4] = BOOT.to_bytes(4, "little")
+    for kind in range(0x10000):
+        segment.data[at + 4 : at + 6] = kind.to_bytes(2, "little")
+        assert records.read_record(memoryview(segment.data), 64, NUMBER, boot=BOOT) is None
+
+
 # The segment's header
 
 

@@ -47,6 +47,10 @@ MESSAGES: list[m.Message] = [
     m.Result(12, b"\2\0\0\0\0\0\0\0{}payload"),
     m.Shutdown(2),
     m.Sealed(),
+    m.Borrow(1_048_800),
+    m.Placed(8, 2, m.WANTS_REPLY, 3, m.NO_CHECK, 2**40 + 7, 64, 1_048_600),
+    m.Repaid(2**40 + 7),
+    m.Loan(2**40 + 7, 4_194_304),
 ]
 
 
@@ -107,7 +111,7 @@ def test_a_kinds_number_never_changes() -> None:
     assert " ".join(kind.__name__ for kind in KINDS) == (
         "Hello Items Want Return Taken Done Answer Fail Requeue Withdraw Heard WantCredit ReturnCredit Request Bye "
         "Welcome Refused Ack Settled Grant Nothing Recall Reply Credit Withdrawn Result Shutdown "
-        "Sealed"
+        "Sealed Borrow Placed Repaid Loan"
     )
 
 
@@ -382,3 +386,11 @@ def test_what_is_kept_of_a_long_frame_outlives_the_next() -> None:
             at += len(room)
             kept += reader.filled(len(room), keep=True)
     assert [bytes(message.body) for message in kept] == [bytes(range(256)) * (n // 256) for n in (300_032, 300_544)]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("first", "count"), [(1, 0), (m.MOST, 1), (m.MOST - 1, 2), (1, 2**64 - 1)])
+def test_what_is_placed_is_something_and_can_be_counted(first: int, count: int) -> None:
+    message = m.Placed(first, count, 0, 3, 0, 7, 64, 100)
+    with pytest.raises(WireError, match=f"a batch of {count} items from {first} on"):
+        read(frame(message))
+    assert read(frame(message._replace(first_seq=m.MOST - 2, count=2)))

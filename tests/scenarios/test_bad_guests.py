@@ -19,7 +19,7 @@ import pytest
 
 from groupqueue.core import messages as m
 from groupqueue.core.wire import HEADER, encode
-from tests.helpers import eventually, linux_only, open_leader, open_member, root_only, run_script
+from tests.helpers import disk_usage, eventually, linux_only, open_leader, open_member, root_only, run_script
 
 MIB = 1 << 20
 
@@ -249,3 +249,42 @@ def test_the_leader_never_unpickles(served, guests, directory, group):
     unpickled = set(Path(path).read_text().split())
     assert unpickled == {str(member.pid)}
     assert str(served.leader.pid) not in unpickled
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        m.Placed(1, 1, 0, 3, 0, 17, 64, 100),
+        m.Placed(1, 0, 0, 3, 0, 0, 0, 0),
+        m.Placed(1 << 63, 1 << 63, 0, 3, 1 << 63, 1 << 63, 1 << 63, 1 << 63),
+        m.Repaid(17),
+        m.Repaid(2**64 - 1),
+        m.Loan(17, 4096),
+    ],
+    ids=str,
+)
+def test_who_places_what_is_not_there_is_dropped(group, guests, nonsense):
+    served = Group(group)
+    sock = guests.connect(hello=True)
+    send(sock, nonsense)
+    assert is_dropped(sock)
+    served.goes_on()
+
+
+@pytest.mark.parametrize("check", [m.NO_CHECK, 2**64 - 1])
+def test_who_sends_a_batch_without_a_check_leaves_that_to_the_leader(group, guests, check):
+    leader = open_leader(group)
+    payload = pickle.dumps("good")
+    body = struct.pack("<I", len(payload)) + payload
+    send(guests.connect(hello=True), m.Items(1, 1, 0, 3, check, (body,)))
+    eventually(lambda: leader.do("q.qsize()") == 1)
+    leader.kill()
+    assert open_member(group).do("q.get(timeout=5)") == "good"
+
+
+def test_who_asks_for_more_loans_than_there_are_gets_a_few(directory, group, guests):
+    served = Group(group)
+    sock = guests.connect(hello=True)
+    send(sock, *[m.Borrow(size) for size in (0, 1 << 40, 2**64 - 1, *[1000] * 50)])
+    served.goes_on()
+    assert disk_usage(directory) < 16 * MIB
