@@ -6,7 +6,6 @@ Requires the member's lock. Whoever is told `Closed` or `WireError` drops it; th
 
 from __future__ import annotations
 
-import select
 import selectors
 from collections.abc import Callable
 
@@ -22,7 +21,9 @@ AWAITED = 0.005
 
 
 class Follower:
-    """See the module. `on_ready(mask)` is called when the connection can be served, `deliver` with each message."""
+    """See the module. `on_ready(mask)` is called when the connection can be served, `deliver` with each message that
+    then comes, and `keep` with each that comes while something is being sent.
+    """
 
     def __init__(
         self,
@@ -30,6 +31,7 @@ class Follower:
         selector: selectors.BaseSelector,
         on_ready: Callable[[int], None],
         deliver: Callable[[m.Message], None],
+        keep: Callable[[m.Message], None],
         journal: str,
     ) -> None:
         self._connection = connection
@@ -37,6 +39,7 @@ class Follower:
         self._selector = selector
         self._on_ready = on_ready
         self._deliver = deliver
+        self._keep = keep
         self._scratch = bytearray(SCRATCH)
         self._interest = selectors.EVENT_READ
         selector.register(connection.sock, self._interest, on_ready)
@@ -57,7 +60,7 @@ class Follower:
         if mask & selectors.EVENT_WRITE:
             connection.flush()
         if mask & selectors.EVENT_READ:
-            self._hear()
+            self._hear(self._deliver)
             self._tell_of_loans()
         self._set_interest()
 
@@ -80,7 +83,7 @@ class Follower:
     def _send_large(self, items: m.Items) -> None:
         loans = self._loans
         # What was acknowledged gives its memory back, and what was lent can be used.
-        self._hear()
+        self._hear(self._keep)
         if loans.is_awaited(items):
             self._await_loan(items)
         self._connection.send(loans.place(items) or checked(items))
@@ -90,19 +93,15 @@ class Follower:
         """For a moment: beside the socket is so much faster that it may be waited for."""
         deadline = Deadline(AWAITED)
         connection = self._connection
-        poll = select.poll()
         while self._loans.is_awaited(items):
             # The question itself may wait behind what did not go at once.
-            poll.register(connection.sock, select.POLLIN | (select.POLLOUT if connection.queued else 0))
-            events = poll.poll(1e3 * AWAITED)
-            if deadline.expired:
+            if not connection.await_ready(deadline.remaining() or 0.0):
                 self._loans.give_up()
-            elif events:
-                connection.flush()
-                self._hear()
+                return
+            connection.flush()
+            self._hear(self._keep)
 
-    def _hear(self) -> None:
-        deliver = self._deliver
+    def _hear(self, deliver: Callable[[m.Message], None]) -> None:
         for message in self._connection.receive(self._scratch, keep=True):
             if type(message) is m.Loan:
                 self._loans.add(message)

@@ -210,6 +210,16 @@ class Standing:
             finally:
                 self.inbox_lock.release()
 
+    def _keep_late(self, message: m.Message) -> None:
+        """As `_receive`, in the midst of a put, which is not to wait for a decoder: what concerns the inbox is left to
+        the next step.
+        """
+        if type(message) is m.Ack and not self._late:
+            self.session.receive(message, now())
+        else:
+            self._late.append(message)
+            self.wakeup.set()
+
     def _hear_late(self) -> None:
         late = self._late
         while late:
@@ -272,7 +282,9 @@ class Standing:
         self.wakeup.set()
 
     def _become_follower(self, connection: Connection) -> None:
-        self._follower = Follower(connection, self.selector, self._on_connection, self._receive, self.paths.journal)
+        self._follower = Follower(
+            connection, self.selector, self._on_connection, self._receive, self._keep_late, self.paths.journal
+        )
         with self.inbox_lock:
             hello = self.session.hello()
         self.role = Role.FOLLOWER

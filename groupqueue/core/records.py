@@ -11,8 +11,8 @@ old bytes of a recycled segment, and a journal that somebody queued as an item, 
 A record that was not written whole fails one of its two checks; at the end of a segment that is an ordinary input.
 
 A large body may be checked late: its head is written when the body is whole, and says so in the highest bits of the
-kind. `check` then leaves out these bits and `body check`, in whose place a number of the machine's boot stands. One
-store of eight bytes, which no page boundary cuts, puts the check there.
+kind. `check` then leaves out these bits and `body check`, in whose place stands when the machine was started. One store
+of eight bytes, which no page boundary cuts, puts the check there.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _LATE_AT = 16
 _UNCHECKED = 0x8000
 _CHECKED_LATE = 0x4000
 _KIND = 0x3FFF
-LATE_SIZE = _LATE.size
+_SAME_BOOT = 2
+"""Seconds by which two tellings of the time of one boot may differ. Two boots are further apart."""
 
 
 class Kind(enum.IntEnum):
@@ -116,6 +117,13 @@ class Record(NamedTuple):
 
 class Damage(NamedTuple):
     """Bytes between valid records that are no record."""
+
+    offset: int
+    end: int
+
+
+class Gone(NamedTuple):
+    """A record whose body was never checked, and may have been lost with the machine's memory."""
 
     offset: int
     end: int
@@ -205,11 +213,16 @@ def late_check_at(offset: int) -> int:
 def read_record(
     data: memoryview, offset: int, segment: int, verify_body: bool = True, *, boot: int = 0
 ) -> Record | None:
-    """The record at an offset; None if there is no whole record.
+    """The record at an offset; None if there is no whole record, or its body cannot be believed.
 
-    `boot`: a number other than 0 for the time since the machine was started. A body that was never checked is believed
-    in the same one: it was whole, and what dies with less than the machine leaves it so.
+    `boot`: when the machine was started, 0 if that is not known. A body that was never checked is believed if that was
+    before it was written: it was whole, and what dies with less than the machine leaves it so.
     """
+    found = _read(data, offset, segment, verify_body, boot)
+    return found if isinstance(found, Record) else None
+
+
+def _read(data: memoryview, offset: int, segment: int, verify_body: bool, boot: int) -> Record | Gone | None:
     if offset + HEADER.size > len(data):
         return None
     check, magic, length, body_check, kind, count, epoch = HEADER.unpack_from(data, offset)
@@ -222,29 +235,31 @@ def read_record(
         if late not in (_UNCHECKED, _CHECKED_LATE):
             return None
         kind &= _KIND
-        found = crc32(
-            data[offset + HEADER.size : body_at], crc32(_AFTER_CHECK.pack(magic, length, 0, kind, count, epoch), seed)
-        )
+        plain = _AFTER_CHECK.pack(magic, length, 0, kind, count, epoch)
+        found = crc32(data[offset + HEADER.size : body_at], crc32(plain, seed))
     else:
         found = crc32(data[offset + 4 : body_at], seed)
     if found != check:
         return None
     body = data[body_at : body_at + length]
+    end = (body_at + length + 7) & ~7
     is_unchecked = late == _UNCHECKED
     if is_unchecked:
-        if not boot or body_check != boot:
-            return None
+        if not boot or abs(boot - body_check) > _SAME_BOOT:
+            return Gone(offset, end)
     elif verify_body and crc32(body) != body_check:
         return None
     words = struct.unpack_from(f"<{count}Q", data, offset + HEADER.size)
-    return Record(kind, words, body, offset, (body_at + length + 7) & ~7, epoch, is_unchecked)
+    return Record(kind, words, body, offset, end, epoch, is_unchecked)
 
 
-def read_records(data: memoryview, segment: int, boot: int = 0) -> Iterator[Record | Damage]:
-    """The records of a segment in order, with what is damaged between them. A torn tail just ends them."""
+def read_records(data: memoryview, segment: int, boot: int = 0) -> Iterator[Record | Damage | Gone]:
+    """The records of a segment in order, with what is damaged between them, and what is gone. A torn tail just ends
+    them.
+    """
     offset = SEGMENT_HEADER_SIZE
     while True:
-        record = read_record(data, offset, segment, boot=boot)
+        record = _read(data, offset, segment, True, boot)
         if record is None:
             following = _next_record(data, offset + 8, segment, boot)
             if following is None:
@@ -263,7 +278,7 @@ def _next_record(data: memoryview, offset: int, segment: int, boot: int) -> int 
         found = piece.find(_MAGIC_BYTES)
         while found >= 0:
             at = start + found - 4
-            if at % 8 == 0 and read_record(data, at, segment, boot=boot) is not None:
+            if at % 8 == 0 and _read(data, at, segment, True, boot) is not None:
                 return at
             found = piece.find(_MAGIC_BYTES, found + 1)
     return None

@@ -211,7 +211,7 @@ class Session:
         return out
 
     def receive(self, message: m.Message, now: float) -> None:
-        """One message of the leader. Requires the inbox's lock as well."""
+        """One message of the leader. Requires the inbox's lock as well, but for an Ack."""
         kind = type(message)
         if kind is m.Grant:
             assert isinstance(message, m.Grant)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import importlib
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -126,7 +127,8 @@ def _keep_pages() -> None:
     (glibc's takes the size of what is freed as the size of what comes and goes; `mallopt(3)`, M_TRIM_THRESHOLD. None of
     this block is touched.)
     """
-    bytes(16 * 1024 * 1024)
+    with suppress(MemoryError):
+        bytes(16 * 1024 * 1024)
 
 
 def _is_made_otherwise(obj: Any) -> bool:

@@ -1,17 +1,16 @@
-"""The machine's boot, as a number: what was in memory in another one is gone."""
+"""When the machine was started: what was in memory before that is gone."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from zlib import crc32
+import time
 
 
-@lru_cache(None)
-def boot_number() -> int:
-    """The same until the machine is started anew; 0 where that cannot be told (only Linux says it in a file)."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            found = file.read(64).strip()
-    except OSError:
+def boot_time() -> int:
+    """In seconds since 1970, by the clocks as they stand now, so it moves with them; 0 where that cannot be told.
+
+    Of clocks, and not the system's name for the boot: that one differs from container to container, and is in a file,
+    which a process without descriptors cannot read.
+    """
+    if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0
-    return crc32(found) or 1 if found else 0
+    return round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME))

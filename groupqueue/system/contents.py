@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from groupqueue.core import records
 from groupqueue.core.messages import DURABLE
-from groupqueue.core.records import Damage, Kind, Record
+from groupqueue.core.records import Damage, Gone, Kind, Record
 from groupqueue.core.sense import is_possible_data
-from groupqueue.system.boot import boot_number
+from groupqueue.system.boot import boot_time
 from groupqueue.system.segments import Location, Segment
 
 
@@ -60,9 +60,12 @@ class Contents:
     def read(self, segment: Segment) -> None:
         """All that is in the segment, its tail, and whether something in it is durable."""
         lost_some = False
-        for record in records.read_records(segment.view(), segment.number, boot_number()):
+        for record in records.read_records(segment.view(), segment.number, boot_time()):
             if isinstance(record, Record) and not is_possible_data(record):
                 record = Damage(record.offset, record.end)
+            if isinstance(record, Gone):
+                segment.tail = record.end if not lost_some else segment.tail
+                continue
             if isinstance(record, Damage):
                 self._note(segment, record)
                 lost_some = lost_some or record.end > segment.synced

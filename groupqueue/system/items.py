@@ -24,11 +24,15 @@ from groupqueue.system.unsynced import Unsynced, told
 
 BASE_SIZE = 512 * 1024
 LARGEST_SIZE = 256 * 1024 * 1024
-SPARE_BYTES = 16 * 1024 * 1024
+SPARE_BYTES = 8 * 1024 * 1024
 LOAN_SIZE = 2 * 1024 * 1024
 LARGEST_LOAN = 4 * 1024 * 1024
 MOST_LENT = 64 * 1024 * 1024
 """Bytes of all loans together."""
+MOST_USED = 16
+"""Segments in use, beyond which nothing is lent: each takes two descriptors of whoever leads."""
+MOST_UNCHECKED = 64 * 1024 * 1024
+"""Bytes of bodies that have no check yet, beyond which each is checked at once."""
 _MOST_PRODUCERS = 10_000
 
 
@@ -51,6 +55,7 @@ class ItemSegments:
         self._lent: set[Segment] = set()
         self._lends = True
         self.unchecked: dict[Location, None] = {}
+        self._unchecked_bytes = 0
 
     def adopt(
         self, journal: int, epoch: int, state: State, used: dict[int, Segment], unchecked: Iterable[Location]
@@ -62,6 +67,7 @@ class ItemSegments:
         self._state = state
         self.used = used
         self.unchecked.update(dict.fromkeys(unchecked))
+        self._unchecked_bytes = sum(location.length for location in self.unchecked)
         for name in os.listdir(self._path):
             path = os.path.join(self._path, name)
             if name.startswith("spare-"):
@@ -143,32 +149,45 @@ class ItemSegments:
     def release(self, location: Location) -> None:
         segment = location.segment
         segment.live -= 1
-        if self.unchecked:
-            self.unchecked.pop(location, None)
+        if location in self.unchecked:
+            self._forget_unchecked(location)
         if not segment.live and segment is not self._active and segment not in self._lent:
             self._recycle(segment)
 
     # Loans
 
     def lend(self, size: int) -> Segment | None:
-        needed = size + records.SEGMENT_HEADER_SIZE
-        least = max(needed, min(8 * needed, LARGEST_LOAN), LOAN_SIZE)
-        if not self._lends or sum(segment.size for segment in self._lent) + least > MOST_LENT:
+        segment = self._to_lend(size + records.SEGMENT_HEADER_SIZE)
+        if segment is None:
             return None
-        self._number += 1
-        segment = next((spare for spare in self.spares if spare.size >= needed and spare.size >= LOAN_SIZE), None)
-        if segment is not None:
-            self.spares.remove(segment)
-        elif not disk.has_plenty(self._path, least):
-            return None
-        else:
-            try:
-                segment = Segment.create(self._new_path(self._number), -(-least // 65536) * 65536, self._number)
-            except NoRoom:
-                return None
         self._start(segment, self._number, SegmentKind.LENT)
         self._lent.add(segment)
+        self._unsynced.segments.add(segment)
         self._note_begin(segment)
+        return segment
+
+    def _to_lend(self, needed: int) -> Segment | None:
+        """A segment for it, mapped, if there is more than enough of everything."""
+        if not self._lends or len(self.used) >= MOST_USED:
+            return None
+        least = max(needed, min(8 * needed, LARGEST_LOAN), LOAN_SIZE, self._by_backlog())
+        lent = sum(segment.size for segment in self._lent)
+        segment = next((spare for spare in self.spares if spare.size >= max(needed, LOAN_SIZE)), None)
+        size = segment.size if segment is not None else -(-least // 65536) * 65536
+        if lent + size > MOST_LENT or not disk.has_plenty(self._path, size):
+            return None
+        self._number += 1
+        try:
+            if segment is None:
+                segment = Segment.create(self._new_path(self._number), size, self._number)
+            else:
+                self.spares.remove(segment)
+            segment.view()
+        except (NoRoom, OSError):
+            # Without a descriptor too. Nobody needs a loan.
+            if segment is not None:
+                segment.remove()
+            return None
         return segment
 
     def placed(self, loan: Segment, offset: int, length: int) -> memoryview | None:
@@ -187,9 +206,13 @@ class ItemSegments:
             return self._append_copy(loan, words, length, check)
         loan.live += 1
         loan.producers[words[0]] = words[2] + words[3] - 1
+        self._unsynced.segments.add(loan)
         location = Location(loan, start, length)
         if check is None:
             self.unchecked[location] = None
+            self._unchecked_bytes += length
+            if self._unchecked_bytes > MOST_UNCHECKED:
+                self.check_late(length)
         return location
 
     def _append_copy(self, loan: Segment, words: Sequence[int], length: int, check: int | None) -> Location:
@@ -207,13 +230,16 @@ class ItemSegments:
             loan.lent = False
         if not loan.live:
             self._recycle(loan)
+        elif loan.tail < loan.size // 2:
+            # Also where its borrower may still write: what it writes behind the tail is nothing.
+            loan.resize(loan.tail)
 
     def check_late(self, most: int) -> bool:
         """Makes up for checks, of about so many bytes in all; False if there are none left to make."""
         unchecked = self.unchecked
         while unchecked and most > 0:
             location = next(iter(unchecked))
-            del unchecked[location]
+            self._forget_unchecked(location)
             try:
                 location.segment.check_late(Kind.ITEMS, records.ITEMS_WORDS, location.start, location.length)
             except OSError as error:
@@ -221,6 +247,10 @@ class ItemSegments:
                     raise
             most -= location.length
         return bool(unchecked)
+
+    def _forget_unchecked(self, location: Location) -> None:
+        del self.unchecked[location]
+        self._unchecked_bytes -= location.length
 
     # Segments
 
@@ -281,7 +311,7 @@ class ItemSegments:
         path = self._new_path(number)
         least = -(-needed // 65536) * 65536
         several = min(4 * least, SPARE_BYTES) if needed > BASE_SIZE else 0
-        size = max(BASE_SIZE, several, min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4)))
+        size = max(BASE_SIZE, several, self._by_backlog())
         while True:
             size = max(size, least)
             try:
@@ -294,6 +324,10 @@ class ItemSegments:
                 else:
                     size //= 2
 
+    def _by_backlog(self) -> int:
+        """How large a new segment is at least, so that they do not become too many."""
+        return min(LARGEST_SIZE, _power_of_two(self._state.bytes // 4))
+
     def _new_path(self, number: int) -> str:
         return os.path.join(self._path, f"new-{number:016x}")
 
@@ -304,7 +338,9 @@ class ItemSegments:
         self.used.pop(segment.number, None)
         if segment.damaged:
             segment.set_aside()
-        elif not (segment.suspect or segment.lent) and segment.size + self._spare_bytes() <= SPARE_BYTES:
+        elif segment.suspect or segment.lent or segment.size < BASE_SIZE:
+            segment.remove()
+        elif segment.size + self._spare_bytes() <= SPARE_BYTES:
             self.spares.append(segment)
             segment.restart(SegmentHeader(SegmentKind.ITEMS, segment.number, self._epoch, self._journal))
             segment.rename(f"spare-{segment.number:016x}")

@@ -23,8 +23,7 @@ BESIDE = 32 * 1024
 AHEAD = 4 * 1024 * 1024
 """Bytes of room: with less, another loan is asked for."""
 REFUSED = 100
-LATE = 4
-"""Batches that go through the socket before it is asked again, or waited for an answer again."""
+"""Batches that go through the socket before it is asked again."""
 
 
 def goes_beside(items: m.Items) -> bool:
@@ -66,16 +65,17 @@ class Loans:
         self._folder = folder
         self._open: deque[_Loan] = deque()
         self._is_asked = False
+        self._is_late = False
         self._refused = 0
 
     def is_awaited(self, items: m.Items) -> bool:
         """Whether there is no room for this batch, and an answer is to come that may bring some and is worth a wait."""
         is_large = items.check == m.NO_CHECK
-        return is_large and self._is_asked and not self._refused and self._room() < _size_of(items)
+        return is_large and self._is_asked and not self._is_late and self._room() < _size_of(items)
 
     def give_up(self) -> None:
-        """The answer does not come soon."""
-        self._refused = LATE
+        """The answer does not come soon: it is not waited for any more."""
+        self._is_late = True
 
     def place(self, items: m.Items) -> m.Placed | None:
         """Writes the body of a batch to a loan; None if there is no room, or it cannot be written."""
@@ -96,7 +96,7 @@ class Loans:
     def add(self, loan: m.Loan) -> None:
         """The leader's answer."""
         self._is_asked = False
-        self._refused = 0
+        self._is_late = False
         if not loan.number:
             self._refused = REFUSED
             return

@@ -14,7 +14,7 @@ from typing import Any
 
 from groupqueue.core import records
 from groupqueue.core.checkpoint import Rebuild
-from groupqueue.core.records import Damage, Kind, Record, SegmentHeader, SegmentKind
+from groupqueue.core.records import Damage, Gone, Kind, Record, SegmentHeader, SegmentKind
 from groupqueue.core.replay import replay
 from groupqueue.core.saved import read_saved
 from groupqueue.core.sense import contradicts, is_possible_entry
@@ -180,6 +180,8 @@ class Recovery:
         later: list[Record | Damage] = []
         for record in records.read_records(ledger.view(), ledger.number):
             ledger.tail = record.end
+            if isinstance(record, Gone):
+                record = Damage(record.offset, record.end)
             if isinstance(record, Record) and later and not is_possible_entry(record):
                 record = Damage(record.offset, record.end)
             later.append(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -117,6 +118,14 @@ class Connection:
             return self._reader.filled(count, keep=keep)
         data = memoryview(scratch)[:count]
         return self._reader.feed(memoryview(bytes(data)) if keep else data)
+
+    def await_ready(self, timeout: float) -> bool:
+        """Whether something has come, or more can go, within so many seconds."""
+        if not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | (select.POLLOUT if self._out else 0))
+        return timeout > 0 and bool(poll.poll(1e3 * timeout))
 
     def end_sending(self) -> None:
         """Nothing more is sent; the other end, if it is there, comes to the end of the file. Reading goes on."""

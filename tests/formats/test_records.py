@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 
 from groupqueue.core import records
-from groupqueue.core.records import Damage, Kind, Record, SegmentHeader, SegmentKind
+from groupqueue.core.records import Damage, Gone, Kind, Record, SegmentHeader, SegmentKind
 
 NUMBER = (3 << 32) + 7
 
@@ -32,11 +32,11 @@ class SegmentWriter:
         self.ends.append(self.tail)
 
 
-def read(data: bytes | bytearray, number: int = NUMBER) -> list[Record | Damage]:
+def read(data: bytes | bytearray, number: int = NUMBER) -> list[Record | Damage | Gone]:
     return list(records.read_records(memoryview(data), number))
 
 
-def told(found: list[Record | Damage]) -> list[tuple[int, tuple[int, ...], bytes]]:
+def told(found: list[Record | Damage | Gone]) -> list[tuple[int, tuple[int, ...], bytes]]:
     """What the records among them say."""
     return [(record.kind, record.words, bytes(record.body)) for record in found if isinstance(record, Record)]
 
@@ -258,7 +258,7 @@ def test_what_has_another_mark_is_no_record(monkeypatch: pytest.MonkeyPatch) -> 
 
 # Checked late
 
-BOOT = 0xB007
+BOOT = 1_700_000_000
 LATE = (11, 1, 1, 1, 0, 3, 4242)
 LATE_BODY = struct.pack("<I", 20) + b"written by who put it"[:20]
 
@@ -276,7 +276,7 @@ def late() -> SegmentWriter:
     return writer
 
 
-def read_in(writer: SegmentWriter, boot: int) -> list[Record | Damage]:
+def read_in(writer: SegmentWriter, boot: int) -> list[Record | Damage | Gone]:
     return list(records.read_records(memoryview(writer.data), NUMBER, boot))
 
 
@@ -288,25 +288,28 @@ def check_it(writer: SegmentWriter, body: bytes = LATE_BODY) -> None:
     writer.data[at : at + 8] = stored
 
 
-def test_an_unchecked_body_is_believed_in_the_same_boot(late: SegmentWriter) -> None:
-    found = read_in(late, BOOT)
+@pytest.mark.parametrize("boot", range(BOOT - 2, BOOT + 3))
+def test_an_unchecked_body_is_believed_in_the_same_boot(late: SegmentWriter, boot: int) -> None:
+    """Of which the clocks do not always tell the same second."""
+    found = read_in(late, boot)
     assert told(found) == [SAMPLE[2], (Kind.ITEMS, LATE, LATE_BODY), SAMPLE[5]]
     assert [record.is_unchecked for record in found if isinstance(record, Record)] == [False, True, False]
 
 
-@pytest.mark.parametrize("boot", [0, BOOT + 1])
-def test_an_unchecked_body_of_another_boot_or_of_none_that_is_known_is_damage(late: SegmentWriter, boot: int) -> None:
-    assert read_in(late, boot)[1] == Damage(late.ends[0], late.ends[1])
+@pytest.mark.parametrize("boot", [0, BOOT - 3, BOOT + 3, BOOT + 10_000])
+def test_an_unchecked_body_of_another_boot_or_of_none_that_is_known_is_gone(late: SegmentWriter, boot: int) -> None:
+    assert read_in(late, boot)[1] == Gone(late.ends[0], late.ends[1])
     assert told(read_in(late, boot)) == [SAMPLE[2], SAMPLE[5]]
+    assert records.read_record(memoryview(late.data), late.ends[0], NUMBER, boot=boot) is None
 
 
 def test_no_boot_is_not_the_same_as_no_boot(late: SegmentWriter) -> None:
     at = records.late_check_at(late.ends[0])
     late.data[at : at + 4] = bytes(4)
-    assert isinstance(read_in(late, 0)[1], Damage)
+    assert isinstance(read_in(late, 0)[1], Gone)
 
 
-@pytest.mark.parametrize("boot", [0, BOOT, BOOT + 1])
+@pytest.mark.parametrize("boot", [0, BOOT, BOOT + 1000])
 def test_a_body_that_was_checked_late_is_believed_for_its_check(late: SegmentWriter, boot: int) -> None:
     check_it(late)
     found = read_in(late, boot)
@@ -327,6 +330,9 @@ def test_each_bit_of_its_head_is_guarded(late: SegmentWriter, is_checked: bool) 
     start = late.ends[0]
     for at in range(start, start + records.HEADER.size + 8 * len(LATE)):
         for bit in range(8):
+            if (at - start, bit) in ((16, 0), (16, 1)) and not is_checked:
+                # So little as clocks differ.
+                continue
             late.data[at] ^= 1 << bit
             assert told(read_in(late, BOOT)) == [SAMPLE[2], SAMPLE[5]], (at - start, bit)
             late.data[at] ^= 1 << bit

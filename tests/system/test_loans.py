@@ -15,7 +15,8 @@ from groupqueue.core.outbox import check_of
 from groupqueue.core.records import SegmentKind
 from groupqueue.core.wire import check_sizes
 from groupqueue.system import contents, disk, items, segments
-from groupqueue.system.loans import AHEAD, LATE, REFUSED, Loans
+from groupqueue.system.boot import boot_time
+from groupqueue.system.loans import AHEAD, REFUSED, Loans
 from tests.core.lives import Life, P, payload, payloads_of
 from tests.system.homes import Disk, Home, drain, flip
 
@@ -82,9 +83,9 @@ def borrower(home: Home) -> Iterator[Borrower]:
     found.loans.close()
 
 
-def reboot(monkeypatch: pytest.MonkeyPatch, number: int = 99) -> None:
+def reboot(monkeypatch: pytest.MonkeyPatch, time: int = 99) -> None:
     for module in (contents, segments):
-        monkeypatch.setattr(module, "boot_number", lambda: number)
+        monkeypatch.setattr(module, "boot_time", lambda: time)
 
 
 def all_payloads(journal: object, state: object) -> dict[int, bytes]:
@@ -146,8 +147,9 @@ def test_one_in_which_nothing_is_and_that_is_not_back_is_removed_at_once(borrowe
 
 
 def test_one_that_is_back_is_used_again(home: Home, borrower: Borrower) -> None:
-    borrower.put()
     (lent,) = borrower.lent.values()
+    while lent.tail < lent.size // 2:
+        borrower.put()
     borrower.loans.repay()
     assert borrower.loans.said[-1:] == [m.Repaid(lent.number)]
     borrower.life.journal.end_loan(lent, is_back=True)
@@ -187,7 +189,7 @@ def test_a_body_that_was_not_checked_is_lost_with_the_power(
 
 def test_what_was_checked_late_is_checked(home: Home, borrower: Borrower) -> None:
     first, second = borrower.put(), borrower.put()
-    assert borrower.life.journal.unchecked
+    assert len(borrower.life.journal.unchecked) == 2
     assert not borrower.life.journal.check_late(10 * SIZE)
     assert not borrower.life.journal.unchecked
     location = borrower.life.state.batches[first].location
@@ -228,6 +230,44 @@ def test_where_no_boot_can_be_told_it_is_checked_at_once(
     assert list(all_payloads(life.journal, life.state)) == [number]
 
 
+def test_what_was_used_up_unchecked_is_no_damage_after_a_reboot(
+    home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    borrower.put()
+    drain(borrower.life)
+    number = borrower.put()
+    assert not borrower.life.journal.check_late(10 * SIZE)
+    reboot(monkeypatch)
+    life = home.lead()
+    assert life.journal.notes == []
+    assert list(all_payloads(life.journal, life.state)) == [number]
+    drain(life)
+    assert home.names("damaged-") == []
+
+
+def test_the_clocks_may_tell_a_second_more_or_less(
+    home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = borrower.put()
+    assert list(all_payloads(home.look(), home.look().state)) == [number]
+    reboot(monkeypatch, boot_time() + 1)
+    assert list(all_payloads(home.look(), home.look().state)) == [number]
+
+
+def test_so_much_may_be_unchecked_and_no_more(borrower: Borrower, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items, "MOST_UNCHECKED", 3 * SIZE + 100)
+    for _ in range(3):
+        borrower.put()
+    assert len(borrower.life.journal.unchecked) == 3
+    borrower.put()
+    borrower.put()
+    assert len(borrower.life.journal.unchecked) == 3
+    drain(borrower.life)
+    for _ in range(3):
+        borrower.put()
+    assert len(borrower.life.journal.unchecked) == 3
+
+
 # What is not lent
 
 
@@ -244,6 +284,49 @@ def test_all_loans_together_are_bounded(borrower: Borrower, monkeypatch: pytest.
     assert borrower.life.journal.lend(SIZE) is None
     borrower.life.journal.end_loan(second, is_back=True)
     assert borrower.life.journal.lend(SIZE) is not None
+
+
+def test_so_many_segments_are_in_use_and_no_more_are_lent(borrower: Borrower, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items, "MOST_USED", 2)
+    second = borrower.life.journal.lend(SIZE)
+    assert second is not None
+    assert borrower.life.journal.lend(SIZE) is None
+    borrower.life.journal.end_loan(second, is_back=True)
+    assert borrower.life.journal.lend(SIZE) is not None
+
+
+def test_without_a_descriptor_nothing_is_lent(home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*args: object, **how: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    for owner, name in ((segments, "open_private"), (segments.mmap, "mmap")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, failing)
+            assert borrower.life.journal.lend(SIZE) is None
+    assert home.names("new-") == []
+    number = borrower.put()
+    assert list(all_payloads(home.look(), home.look().state)) == [number]
+
+
+def test_with_a_backlog_loans_are_larger(borrower: Borrower) -> None:
+    (first,) = borrower.lent.values()
+    borrower.life.put(P, 1, size=40_000_000)
+    second = borrower.life.journal.lend(SIZE)
+    assert second is not None
+    assert second.size >= 10_000_000 > first.size
+
+
+def test_the_room_that_one_leaves_unused_is_given_back(home: Home, borrower: Borrower) -> None:
+    number = borrower.put()
+    (lent,) = borrower.lent.values()
+    borrower.life.journal.end_loan(lent, is_back=False)
+    assert os.stat(lent.path).st_size < SIZE + 1000
+    assert all_payloads(borrower.life.journal, borrower.life.state) == {number: payload(number, SIZE)}
+    life = home.lead()
+    assert life.journal.notes == []
+    assert all_payloads(life.journal, life.state) == {number: payload(number, SIZE)}
+    drain(life)
+    assert home.names("items-") == []
 
 
 def test_a_full_disk_lends_nothing(home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,16 +433,18 @@ def test_after_a_refusal_it_does_not_ask_for_a_while(home: Home) -> None:
     assert [type(message) for message in loans.said] == [m.Borrow]
 
 
-def test_who_gives_up_waiting_waits_again_a_little_later(home: Home) -> None:
+def test_who_gives_up_waiting_for_an_answer_waits_for_the_next(home: Home) -> None:
     loans = Loans(home.folder)
     item = batch(1, 1)
     loans.place(item)
     loans.give_up()
-    for _ in range(LATE):
+    for _ in range(REFUSED):
         assert not loans.is_awaited(item)
         assert loans.place(item) is None
-    assert loans.is_awaited(item)
     assert len(loans.said) == 1
+    loans.add(m.Loan(17, 4096))
+    loans.place(item)
+    assert not loans.is_awaited(item)
 
 
 def test_one_that_cannot_be_opened_is_paid_back(home: Home) -> None:
