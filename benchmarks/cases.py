@@ -29,6 +29,7 @@ SIMPLE = "multiprocessing.SimpleQueue"
 LIMIT = "limit: pickle and a socket"
 PAIR = "a pair of multiprocessing.Queue"
 RAW = "limit: raw ping-pong"
+FLOOR = "limit: pickles, three writes and a socket"
 
 PEERS = {
     OURS: Who("groupqueue"),
@@ -126,6 +127,8 @@ def _waits() -> Iterable[Case]:
             entries: dict[str, Trial] = {
                 label: RoundTrip(PEERS[who], callers=callers, cpus=cpus) for label, who in labels.items()
             }
+            if callers == 1:
+                entries[FLOOR] = RoundTrip(Who("journaled"), cpus=cpus)
             title = f"put_wait, {callers} caller{'s' * (callers > 1)}, {('one CPU', 'two CPUs')[cpus - 1]}"
             yield Case(f"wait-{callers}-{cpus}cpu", title, P50, entries, ("p99", "rate"))
 

@@ -18,6 +18,7 @@ KINDS = {
     "redis": "redisserver:Redis",
     "persist-queue": "persist:PersistQueue",
     "socket": "limits:Socket",
+    "journaled": "limits:Journaled",
 }
 
 

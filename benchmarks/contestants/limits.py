@@ -3,18 +3,22 @@ What pickle and one Unix socket allow: the least that any queue between two proc
 
 Throughput: pickles in large batches through one stream socket, arrays out of band and straight into their place.
 Round trips: eight bytes there and back. No journal, no acknowledgement, no other process: one sender, one receiver.
+And the same with what a `put_wait` cannot do without: see `Journaled`.
 """
 
 # ruff: noqa: ARG002  # an interface has one signature
 from __future__ import annotations
 
 import io
+import os
 import pickle
+import select
 import selectors
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 from benchmarks.contestants.base import Contestant, Plan, Receiver, Sender
 from benchmarks.crew import Crew
@@ -26,6 +30,10 @@ BUFFER = 1 << 20
 HEAD = struct.Struct("<III")
 """Pickles in the batch, bytes of them all, bytes of a buffer behind them. No pickles: a large one follows."""
 WORD = struct.Struct("<q")
+FRAME = struct.Struct("<7Q")
+RECORD = struct.Struct("<9Q")
+JOURNAL = 1 << 20
+PAGE = 1 << 12
 
 
 class Socket(Contestant):
@@ -95,6 +103,76 @@ class Socket(Contestant):
                     key.fileobj.send(WORD.pack(WORD.unpack(data)[0] + 1))
                 else:
                     selector.unregister(key.fileobj)
+
+
+class Journaled(Contestant):
+    """Not a queue either: the system calls, pickles and sums of a `put_wait` that survives a kill, and no decision.
+
+    A question is pickled, sent, written down before it is granted, that it is granted as well, unpickled; the answer is
+    pickled, written down before it is sent, and unpickled. Each record and frame has a check. One caller at a time.
+    """
+
+    def prepare(self, crew: Crew, plan: Plan) -> dict[str, Any]:
+        return {"path": str(crew.directory / "socket")}
+
+    def callers(self, address: dict[str, Any], first: int, count: int) -> list[Callable[[int], int]]:
+        stream = _connect(address)
+        stream.setblocking(False)
+        ready = _poll(stream)
+        room = bytearray(1 << 16)
+        dumps, loads = pickle.dumps, pickle.loads
+
+        def call(question: int) -> int:
+            stream.sendmsg(_frame(dumps(question, 5)))
+            ready()
+            return loads(memoryview(room)[FRAME.size : stream.recv_into(room)])  # type: ignore[no-any-return]
+
+        return [call]
+
+    def respond(self, address: dict[str, Any], opened: Callable[[], None]) -> None:
+        listener = _listen(address)
+        folder = os.path.dirname(address["path"])
+        items, ledger = (os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT) for name in ("items", "ledger"))
+        for file in (items, ledger):
+            os.posix_fallocate(file, 0, JOURNAL)
+        opened()
+        stream = listener.accept()[0]
+        stream.setblocking(False)
+        ready = _poll(stream)
+        room = bytearray(1 << 16)
+        at = 0
+        while True:
+            ready()
+            size = stream.recv_into(room)
+            if not size:
+                return
+            question = bytes(memoryview(room)[FRAME.size : size])
+            os.pwritev(items, _record(question), at)
+            os.pwritev(ledger, _record(b""), at)
+            answer = pickle.dumps(pickle.loads(question) + 1, 5)
+            os.pwritev(items, _record(answer), at + PAGE // 2)
+            stream.sendmsg(_frame(answer))
+            at = (at + PAGE) % JOURNAL
+
+
+def _poll(stream: socket.socket) -> Callable[[], object]:
+    """What waits until there is something to read."""
+    if hasattr(select, "epoll"):
+        waiting = select.epoll()
+        waiting.register(stream.fileno(), select.EPOLLIN)
+        return waiting.poll
+    plain = select.poll()
+    plain.register(stream.fileno(), select.POLLIN)
+    return plain.poll
+
+
+def _frame(body: bytes) -> list[bytes]:
+    return [FRAME.pack(1, len(body), 1, 1, 0, 3, crc32(body)), body]
+
+
+def _record(body: bytes) -> list[bytes]:
+    head = RECORD.pack(len(body), crc32(body), 1, 2, 3, 4, 5, 6, 7)
+    return [crc32(head).to_bytes(4, "little"), head, body]
 
 
 def _listen(address: dict[str, Any]) -> socket.socket:

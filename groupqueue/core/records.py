@@ -11,8 +11,8 @@ old bytes of a recycled segment, and a journal that somebody queued as an item, 
 A record that was not written whole fails one of its two checks; at the end of a segment that is an ordinary input.
 
 A large body may be checked late: its head is written when the body is whole, and says so in the highest bits of the
-kind. `check` then leaves out these bits and `body check`, in whose place stands when the machine was started. One store
-of eight bytes, which no page boundary cuts, puts the check there.
+kind. `check` then leaves out these bits and `body check`, in whose place stands a number of the machine's boot; the
+upper half of `epoch` has the seconds since. One store of eight bytes, which no page boundary cuts, puts the check there.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ _LATE_AT = 16
 _UNCHECKED = 0x8000
 _CHECKED_LATE = 0x4000
 _KIND = 0x3FFF
-_SAME_BOOT = 2
-"""Seconds by which two tellings of the time of one boot may differ. Two boots are further apart."""
+_EPOCH = 0xFFFFFFFF
+_RECENTLY = 30
+"""Seconds."""
 
 
 class Kind(enum.IntEnum):
@@ -113,6 +114,16 @@ class Record(NamedTuple):
     end: int
     epoch: int
     is_unchecked: bool = False
+
+
+class Boot(NamedTuple):
+    """The life of a machine's memory: its number, 0 if it is not known, and the seconds since it began."""
+
+    number: int
+    uptime: int
+
+
+NO_BOOT = Boot(0, 0)
 
 
 class Damage(NamedTuple):
@@ -191,13 +202,14 @@ def pack_head(
 
 
 def pack_unchecked_head(
-    kind: int, words: Sequence[int], body_length: int, boot: int, epoch: int, segment: int, offset: int
+    kind: int, words: Sequence[int], body_length: int, boot: Boot, epoch: int, segment: int, offset: int
 ) -> bytes:
-    """As pack_head, of a record whose body is whole and will be checked later; `boot` is as for read_record."""
+    """As pack_head, of a record whose body is whole and will be checked later. The boot must have a number."""
+    epoch |= (boot.uptime & _EPOCH) << 32
     tail = struct.pack(f"<{len(words)}Q", *words)
     plain = _AFTER_CHECK.pack(MAGIC, body_length, 0, kind, len(words), epoch) + tail
     check = crc32(plain, crc32(_SEED.pack(segment, offset)))
-    return HEADER.pack(check, MAGIC, body_length, boot, kind | _UNCHECKED, len(words), epoch) + tail
+    return HEADER.pack(check, MAGIC, body_length, boot.number, kind | _UNCHECKED, len(words), epoch) + tail
 
 
 def pack_late_check(kind: int, words: int, body_check: int) -> bytes:
@@ -211,18 +223,18 @@ def late_check_at(offset: int) -> int:
 
 
 def read_record(
-    data: memoryview, offset: int, segment: int, verify_body: bool = True, *, boot: int = 0
+    data: memoryview, offset: int, segment: int, verify_body: bool = True, *, boot: Boot = NO_BOOT
 ) -> Record | None:
     """The record at an offset; None if there is no whole record, or its body cannot be believed.
 
-    `boot`: when the machine was started, 0 if that is not known. A body that was never checked is believed if that was
-    before it was written: it was whole, and what dies with less than the machine leaves it so.
+    A body that was never checked is believed in the same `boot`: it was whole, and what dies with less than the machine
+    leaves it so. Where the boot has no number it is if it was written in the last seconds.
     """
     found = _read(data, offset, segment, verify_body, boot)
     return found if isinstance(found, Record) else None
 
 
-def _read(data: memoryview, offset: int, segment: int, verify_body: bool, boot: int) -> Record | Gone | None:
+def _read(data: memoryview, offset: int, segment: int, verify_body: bool, boot: Boot) -> Record | Gone | None:
     if offset + HEADER.size > len(data):
         return None
     check, magic, length, body_check, kind, count, epoch = HEADER.unpack_from(data, offset)
@@ -230,11 +242,13 @@ def _read(data: memoryview, offset: int, segment: int, verify_body: bool, boot: 
     if magic != MAGIC or body_at > len(data) or length > len(data) - body_at:
         return None
     seed = crc32(_SEED.pack(segment, offset))
+    uptime = 0
     late = kind & ~_KIND
     if late:
         if late not in (_UNCHECKED, _CHECKED_LATE):
             return None
         kind &= _KIND
+        uptime = epoch >> 32
         plain = _AFTER_CHECK.pack(magic, length, 0, kind, count, epoch)
         found = crc32(data[offset + HEADER.size : body_at], crc32(plain, seed))
     else:
@@ -245,15 +259,21 @@ def _read(data: memoryview, offset: int, segment: int, verify_body: bool, boot: 
     end = (body_at + length + 7) & ~7
     is_unchecked = late == _UNCHECKED
     if is_unchecked:
-        if not boot or abs(boot - body_check) > _SAME_BOOT:
+        if not _is_of(boot, body_check, uptime):
             return Gone(offset, end)
     elif verify_body and crc32(body) != body_check:
         return None
     words = struct.unpack_from(f"<{count}Q", data, offset + HEADER.size)
-    return Record(kind, words, body, offset, end, epoch, is_unchecked)
+    return Record(kind, words, body, offset, end, epoch & _EPOCH if late else epoch, is_unchecked)
 
 
-def read_records(data: memoryview, segment: int, boot: int = 0) -> Iterator[Record | Damage | Gone]:
+def _is_of(boot: Boot, number: int, uptime: int) -> bool:
+    if boot.number:
+        return boot.number == number
+    return boot.uptime > 0 and 0 <= boot.uptime - uptime <= _RECENTLY
+
+
+def read_records(data: memoryview, segment: int, boot: Boot = NO_BOOT) -> Iterator[Record | Damage | Gone]:
     """The records of a segment in order, with what is damaged between them, and what is gone. A torn tail just ends
     them.
     """
@@ -271,7 +291,7 @@ def read_records(data: memoryview, segment: int, boot: int = 0) -> Iterator[Reco
             offset = record.end
 
 
-def _next_record(data: memoryview, offset: int, segment: int, boot: int) -> int | None:
+def _next_record(data: memoryview, offset: int, segment: int, boot: Boot) -> int | None:
     # In copies of pieces: `mmap.find` reads beyond the mapping, and crashes, in some interpreters (CPython 3.11.2).
     for start in range(offset + 4, len(data), _PIECE):
         piece = bytes(data[start : start + _PIECE + len(_MAGIC_BYTES) - 1])

@@ -17,7 +17,7 @@ from groupqueue.core import records
 from groupqueue.core.messages import DURABLE
 from groupqueue.core.records import Damage, Gone, Kind, Record
 from groupqueue.core.sense import is_possible_data
-from groupqueue.system.boot import boot_time
+from groupqueue.system.boot import this_boot
 from groupqueue.system.segments import Location, Segment
 
 
@@ -60,7 +60,7 @@ class Contents:
     def read(self, segment: Segment) -> None:
         """All that is in the segment, its tail, and whether something in it is durable."""
         lost_some = False
-        for record in records.read_records(segment.view(), segment.number, boot_time()):
+        for record in records.read_records(segment.view(), segment.number, this_boot()):
             if isinstance(record, Record) and not is_possible_data(record):
                 record = Damage(record.offset, record.end)
             if isinstance(record, Gone):

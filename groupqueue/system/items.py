@@ -18,6 +18,7 @@ from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import Kind, SegmentHeader, SegmentKind
 from groupqueue.core.state import State
 from groupqueue.system import disk, settling
+from groupqueue.system.boot import this_boot
 from groupqueue.system.ledger import Ledger
 from groupqueue.system.segments import Location, Segment, first_number
 from groupqueue.system.unsynced import Unsynced, told
@@ -61,6 +62,8 @@ class ItemSegments:
         self, journal: int, epoch: int, state: State, used: dict[int, Segment], unchecked: Iterable[Location]
     ) -> None:
         """Takes over what earlier leaders left, and removes what they were in the midst of making."""
+        # Known before it is needed: there may be no descriptor then.
+        this_boot()
         self._journal = journal
         self._epoch = epoch
         self._number = first_number(epoch)

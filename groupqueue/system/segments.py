@@ -22,7 +22,7 @@ from groupqueue.core.messages import Buffer
 from groupqueue.core.ports import NoRoom
 from groupqueue.core.records import SegmentHeader, SegmentKind
 from groupqueue.system import disk
-from groupqueue.system.boot import boot_time
+from groupqueue.system.boot import this_boot
 from groupqueue.system.paths import open_private, open_to_look, set_aside
 
 _COUNTER_BITS = 32
@@ -137,9 +137,9 @@ class Segment:
 
         Without a check it is checked late, if a body that was not checked can be told from one of another boot.
         """
-        boot = boot_time()
+        boot = this_boot() if check is None else records.NO_BOOT
         start = self.tail + records.HEADER.size + 8 * len(words)
-        if check is None and boot:
+        if boot.number:
             head = records.pack_unchecked_head(kind, words, length, boot, epoch, self.number, self.tail)
         else:
             if check is None:
@@ -205,7 +205,7 @@ class Segment:
         view = self.view()
         at = self.synced
         while at < self.tail:
-            record = records.read_record(view, at, self.number, boot=boot_time())
+            record = records.read_record(view, at, self.number, boot=this_boot())
             if record is None:
                 return False
             at = record.end

@@ -12,10 +12,10 @@ import pytest
 from groupqueue.core import messages as m
 from groupqueue.core import records
 from groupqueue.core.outbox import check_of
-from groupqueue.core.records import SegmentKind
+from groupqueue.core.records import NO_BOOT, Boot, SegmentKind
 from groupqueue.core.wire import check_sizes
-from groupqueue.system import contents, disk, items, segments
-from groupqueue.system.boot import boot_time
+from groupqueue.system import boot, contents, disk, items, segments
+from groupqueue.system.boot import this_boot
 from groupqueue.system.loans import AHEAD, REFUSED, Loans
 from tests.core.lives import Life, P, payload, payloads_of
 from tests.system.homes import Disk, Home, drain, flip
@@ -83,9 +83,12 @@ def borrower(home: Home) -> Iterator[Borrower]:
     found.loans.close()
 
 
-def reboot(monkeypatch: pytest.MonkeyPatch, time: int = 99) -> None:
+LATER = Boot(99, 99)
+
+
+def reboot(monkeypatch: pytest.MonkeyPatch, boot: Boot = LATER) -> None:
     for module in (contents, segments):
-        monkeypatch.setattr(module, "boot_time", lambda: time)
+        monkeypatch.setattr(module, "this_boot", lambda: boot)
 
 
 def all_payloads(journal: object, state: object) -> dict[int, bytes]:
@@ -219,7 +222,7 @@ def test_the_next_leader_checks_what_is_left(home: Home, borrower: Borrower, mon
 def test_where_no_boot_can_be_told_it_is_checked_at_once(
     home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reboot(monkeypatch, 0)
+    reboot(monkeypatch, NO_BOOT)
     number = borrower.put()
     (record,) = records.read_records(
         borrower.life.state.batches[number].location.segment.view(), next(iter(borrower.lent))
@@ -245,13 +248,38 @@ def test_what_was_used_up_unchecked_is_no_damage_after_a_reboot(
     assert home.names("damaged-") == []
 
 
-def test_the_clocks_may_tell_a_second_more_or_less(
+def test_a_container_without_the_boots_name_believes_what_was_just_written(
     home: Home, borrower: Borrower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = borrower.put()
+    reboot(monkeypatch, this_boot()._replace(number=0))
     assert list(all_payloads(home.look(), home.look().state)) == [number]
-    reboot(monkeypatch, boot_time() + 1)
-    assert list(all_payloads(home.look(), home.look().state)) == [number]
+
+
+def test_of_a_boots_name_that_could_not_be_read_another_try_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not boot._name():
+        pytest.skip("boots have no name here")
+    known = this_boot().number
+    boot._name.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr("builtins.open", failing_open)
+        with pytest.raises(OSError, match="Too many"):
+            this_boot()
+    assert this_boot().number == known
+
+
+@pytest.mark.parametrize("path", ["/nowhere/boot_id", "/dev/null", "/proc/self/comm/boot_id"])
+def test_one_that_is_not_there_or_not_the_systems_own_counts_as_none(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(boot, "_NAME", path)
+    boot._name.cache_clear()
+    assert boot._name() == 0
+    boot._name.cache_clear()
+
+
+def failing_open(*args: object, **how: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_so_much_may_be_unchecked_and_no_more(borrower: Borrower, monkeypatch: pytest.MonkeyPatch) -> None:
