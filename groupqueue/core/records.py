@@ -12,7 +12,8 @@ A record that was not written whole fails one of its two checks; at the end of a
 
 A large body may be checked late: its head is written when the body is whole, and says so in the highest bits of the
 kind. `check` then leaves out these bits and `body check`, in whose place stands a number of the machine's boot; the
-upper half of `epoch` has the seconds since. One store of eight bytes, which no page boundary cuts, puts the check there.
+upper half of `epoch` has the seconds since. One store of eight bytes, which no page boundary cuts, puts the check
+there.
 """
 
 from __future__ import annotations
