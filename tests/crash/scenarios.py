@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from groupqueue import leader
+from groupqueue import follower, leader
 from groupqueue.core import outbox
 from groupqueue.face import putting
 from groupqueue.system import items, ledger, loans
@@ -29,13 +29,14 @@ def shrink() -> None:
 
 def borrow() -> None:
     """What is a little larger than the rest counts as large, and loans are so small that a few items take several; so
-    often is the house kept that what is not used is asked back, and what is unchecked is checked.
+    often is the house kept that what is not used is asked back, and what is unchecked is checked. Loans are waited for.
     """
     vars(outbox).update(LARGE=1000)
     vars(loans).update(BESIDE=1000)
     vars(putting).update(BIG=1000)
     vars(items).update(LOAN_SIZE=4096, LARGEST_LOAN=4096, MOST_LENT=16384)
     vars(loans).update(AHEAD=4096)
+    vars(follower).update(AWAITED=5.0)
     vars(leader).update(HOUSEKEEPING=0.02, CHECK_LATE=0.0005, CHECK_BYTES=1000)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tests.helpers import eventually, open_leader, open_member
 
 COUNT = """
+    from groupqueue import follower
+    # However busy the machine is.
+    follower.AWAITED = 5.0
     import os, socket, zlib
     from groupqueue.core import outbox, records
     from groupqueue.system import segments
@@ -41,7 +44,6 @@ def test_of_a_stream_that_is_consumed(group):
     whole = ITEMS * SIZE
     of_leader, of_producer = leader.do("counted"), producer.do("counted")
     assert whole / 2 < of_producer["written"] < 1.1 * whole
-    # An answer may come late on a busy machine, and what is put meanwhile goes through the socket.
     assert of_producer["sent"] < whole / 2
     assert of_producer["summed"] < whole / 2
     assert of_leader["written"] < whole / 2
