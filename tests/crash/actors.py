@@ -414,13 +414,13 @@ def put_beside(actor: Actor) -> None:
     """Bodies that their producer writes to the journal itself, among some that it does not, and a pause."""
     source = begin(actor)
     for number in range(12):
-        actor.put(source, number, pad=bytes(10 if number % 5 == 4 else 1_200))
+        actor.put(source, number, pad=bytes(10 if number % 5 == 4 else 9_000))
         if number % 4 == 3:
             actor.flush(source)
         if number == 6:
             actor.shared[Shared.OPEN] = 1
             time.sleep(0.06)
-    actor.put_many(source, range(12, 15), pad=bytes(1_300))
+    actor.put_many(source, range(12, 15), pad=bytes(2_000))
     actor.flush(source)
     wait_and_close(actor)
 

@@ -34,7 +34,7 @@ def borrow() -> None:
     vars(outbox).update(LARGE=1000)
     vars(loans).update(BESIDE=1000)
     vars(putting).update(BIG=1000)
-    vars(items).update(LOAN_SIZE=4096, LARGEST_LOAN=4096, MOST_LENT=16384)
+    vars(items).update(LOAN_SIZE=4096, LARGEST_LOAN=4096, MOST_LENT=1 << 20)
     vars(loans).update(AHEAD=4096)
     vars(follower).update(AWAITED=5.0)
     vars(leader).update(HOUSEKEEPING=0.02, CHECK_LATE=0.0005, CHECK_BYTES=1000)
