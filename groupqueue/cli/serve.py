@@ -25,16 +25,20 @@ def serve(name: str, directory: str | None, maxsize: int | None) -> int:
 
     What it says may get lost: others depend on it, whether or not somebody reads that.
     """
+    # For a thread that does nothing else: a handler's turn may never come, if the signal does between the interpreter's
+    # last look for one and the poll. Before there are other threads, which would take it.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     with GroupQueue[object](name, maxsize, mode="master", directory=directory) as queue:
         member = queue._member
         stop = threading.Event()
 
-        def on_signal(_: int, __: object) -> None:
+        def await_signal() -> None:
+            signal.sigwait(signals)
             stop.set()
             member.wake()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, on_signal)
+        threading.Thread(target=await_signal, name="signals", daemon=True).start()
         who = f"group {name!r} in {queue.directory}"
         if not member.wait(lambda: stop.is_set() or member.is_leader, Deadline(STANDBY_NOTICE)):
             leader = f"process {member.leader_pid} leads" if member.leader_pid else "the leader does not answer"
